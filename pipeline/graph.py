@@ -1,0 +1,182 @@
+"""`load`: the whole input path as one visible list, from step numbers to batches on the device."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline import draws, pixels
+from pipeline.bank import mapped_bank, ram_bank
+from pipeline.records import Records, open_records
+from pipeline.settings import InputError, Settings, steps
+from pipeline.view import sample_parameters, view
+
+
+def load(
+    dataset: str,
+    *,
+    split: str,
+    data_dir: str = "data",
+    training: bool = False,
+    epochs: int = 1,
+    epoch: int = 0,
+    step: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    device: str | None = None,
+    settings: Settings | None = None,
+    **options: Any,
+) -> tf.data.Dataset:
+    """Batches of a prepared dataset: what is left of `epochs` epochs, as one stream.
+
+    The stream is a function of its arguments alone: iterating it again gives the same batches, on any number of cores
+    and from either tier. To continue a run that was interrupted, pass the `epoch` and the `step` in it that come
+    next.
+
+    Args:
+        dataset: "name/config", as built by `tfds build`.
+        split: "train", "validation", "test", "all", or any split name of the TFDS dataset.
+        data_dir: the folder given to `tfds build --data_dir`.
+        training: shuffle (an exact permutation in each epoch), crop at random and augment.
+        epochs: the epoch number at which the stream ends.
+        epoch: the epoch number at which it begins.
+        step: batches of that first epoch to leave out.
+        shard: (index, count): the part of every epoch that this host reads; parts are disjoint and complete.
+        device: such as "/GPU:0", to copy batches there ahead of time; None leaves them in host memory.
+        settings: the input settings; None for the defaults.
+        **options: fields of `Settings` to replace, such as `batch_size=64`.
+
+    Returns:
+        A dataset of known cardinality. Elements are (image, label): float32 [b, s, s, 3], or uint8 without
+        preprocessing, and int32 [b]. Under `last_batch="pad"` a third element, float32 [b], is 1 for images and 0 for
+        padding, which Keras takes as sample weights.
+
+    Raises:
+        InputError: no such dataset or split, or settings that the storage cannot serve. The message says what to do.
+    """
+    settings = dataclasses.replace(settings or Settings(), **options).resolve(training=training)
+    records = open_records(dataset, split=split, data_dir=data_dir, settings=settings)
+    plan = _Plan(records, settings, training=training, shard=shard)
+    if not 0 <= epoch <= epochs or not 0 <= step <= plan.steps:
+        rule = f"(epoch, step) must lie within {epochs} epochs of {plan.steps} steps"
+        raise InputError(f"{rule}. Received: {(epoch, step)}")
+    read = reader(records, settings)
+
+    ds = tf.data.Dataset.range(epoch * plan.steps + step, epochs * plan.steps)
+    ds = ds.map(plan)  # step -> image numbers, labels, mask, draws
+    ds = ds.map(lambda index, rest, u: (read(index, u), rest, u), num_parallel_calls=cores())  # -> uint8 windows
+    ds = ds.map(lambda image, rest, u: (_see(image, u, settings), *rest), num_parallel_calls=cores())
+    if device is None:
+        return ds.prefetch(2)
+    return ds.apply(tf.data.experimental.prefetch_to_device(device, 2))
+
+
+def filenames(dataset: str, *, split: str, data_dir: str = "data", **settings: Any) -> list[str]:
+    """File names of a split in the order in which a stream with `training=False` gives the images."""
+    return open_records(dataset, split=split, data_dir=data_dir, settings=Settings(**settings)).filename.tolist()
+
+
+def read_image(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:
+    """A picture file as a stream with `training=False` gives it: float32 [s, s, 3], or uint8 without preprocessing.
+
+    Raises:
+        InputError: the file cannot be read or decoded.
+    """
+    return view(pixels.read_image(path, settings)[None], preprocess=settings.preprocess)[0].numpy()
+
+
+def timed(ds: tf.data.Dataset) -> tuple[tf.data.Dataset, tf.Variable]:
+    """The same batches, and a variable in which the seconds add up that the consumer waited for them.
+
+    The two clocks are stages of the graph on either side of the batch's arrival, in the consumer's own thread, so
+    they cost no Python and count neither the consumer's work nor what is prepared ahead of it.
+    """
+    waited = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+    clock = tf.data.Dataset.range(np.iinfo(np.int64).max).map(lambda _: tf.timestamp())
+
+    def charge(asked: tf.Tensor, element: Any) -> Any:
+        with tf.control_dependencies(tf.nest.flatten(element)):
+            arrived = tf.timestamp()
+        with tf.control_dependencies([waited.assign_add(arrived - asked)]):
+            return tf.nest.map_structure(tf.identity, element)
+
+    counted = tf.data.Dataset.zip((clock, ds)).map(charge)
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False  # it would wait in the consumer's stead
+    return counted.apply(tf.data.experimental.assert_cardinality(ds.cardinality())).with_options(options), waited
+
+
+class _Plan:
+    """Which images a step holds: a stateless function of the step's number in the stream."""
+
+    def __init__(self, records: Records, settings: Settings, *, training: bool, shard: tuple[int, int]) -> None:
+        index, count = shard
+        if not 0 <= index < count:
+            raise InputError(f"shard must be (index, count) with 0 <= index < count. Received: {shard}")
+        self._settings = settings
+        self._training = training
+        self._shard = shard
+        self._images = len(records)
+        self._labels = tf.constant(records.label)
+        own = len(range(index, self._images, count))
+        keep = settings.last_batch == "keep"
+        self.steps = steps(
+            own if keep else self._images,
+            batch_size=settings.batch_size,
+            last_batch=settings.last_batch,
+            hosts=1 if keep else count,
+        )
+        if not self.steps:
+            raise InputError(
+                f"{own} images do not fill a batch of {settings.batch_size}; lower batch_size or keep the last batch."
+            )
+        self._own = own
+
+    def __call__(self, number: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...], tf.Tensor]:
+        """Image numbers int64 [b]; labels int32 [b] and the mask if any; draws float64 [b, 8]."""
+        size, (index, count) = self._settings.batch_size, self._shard
+        epoch, step = number // self.steps, number % self.steps
+        places = step * size + tf.range(size, dtype=tf.int64)
+        present = places < self._own
+        if self._settings.last_batch == "keep" and self._own % size:
+            places = tf.boolean_mask(places, present)
+        positions = tf.minimum(places, self._own - 1) * count + index
+        images = positions
+        if self._training:
+            images = draws.order(positions, seed=self._settings.seed, epoch=epoch, images=self._images)
+        rest: tuple[tf.Tensor, ...] = (tf.gather(self._labels, images),)
+        if self._settings.last_batch == "pad":
+            rest += (tf.cast(present, tf.float32),)
+        return images, rest, draws.uniforms(positions, seed=self._settings.seed, epoch=epoch)
+
+
+def _see(windows: tf.Tensor, u: tf.Tensor, settings: Settings) -> tf.Tensor:
+    return view(windows, preprocess=settings.preprocess, **sample_parameters(u, settings))
+
+
+def reader(records: Records, settings: Settings) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """(images int64 [b], draws float64 [b, 8]) -> uint8 windows [b, s, s, 3], by storage and tier."""
+    if settings.cache == "memory" or records.storage == "raw":
+        bank = ram_bank(records, settings) if settings.cache == "memory" else mapped_bank(records)
+        return lambda images, u: bank.windows(images, u[:, :2], settings)
+
+    def read(images: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(
+            lambda pair: pixels.decode_window(pair[0], pair[1], records.storage, settings),
+            (records.fetch(images), u[:, :2]),
+            fn_output_signature=tf.TensorSpec((settings.image_size, settings.image_size, 3), tf.uint8),
+        )
+
+    return read
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1

@@ -1,0 +1,134 @@
+"""From stored bytes to resized pixels: the deterministic work on one image, steps 1-3 of the reference system."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from pipeline.settings import InputError, Settings
+
+# Names of the resampling filters in TensorFlow and in Pillow.
+_FILTERS = {
+    "lanczos": ("lanczos3", Image.Resampling.LANCZOS),
+    "bicubic": ("keyscubic", Image.Resampling.BICUBIC),
+    "bilinear": ("triangle", Image.Resampling.BILINEAR),
+}
+
+
+def corner(shape: tf.Tensor, draws: tf.Tensor, settings: Settings) -> tf.Tensor:
+    """Top left pixel of the window: the reference system's centre, or a place drawn among all possible ones.
+
+    Args:
+        shape: int64 [..., 2], height and width of the resized image in pixels.
+        draws: float64 [..., 2] in [0, 1).
+        settings: resolved settings.
+
+    Returns:
+        int64 [..., 2], in pixels.
+    """
+    size = settings.image_size
+    sides = tf.cast(shape, tf.float64)
+    if settings.crop == "random":
+        return tf.cast(tf.floor(draws * (sides - size + 1.0)), tf.int64)
+    # Both libraries round halves to even.
+    return tf.maximum(tf.cast(tf.round(sides / 2.0), tf.int64) - round(size / 2), 0)
+
+
+def cover_shape(shape: tf.Tensor, settings: Settings) -> tf.Tensor:
+    """Height and width after the image is scaled to cover the square of `settings.cover` pixels: int64 [2].
+
+    An image that already is the window is left as it is. The result is never smaller than the window.
+    """
+    size = settings.image_size
+    sides = tf.cast(shape, tf.float64)
+    ratio = tf.reduce_max(settings.cover / sides)
+    covered = tf.maximum(tf.cast(sides * ratio, tf.int64), size)
+    return tf.where(tf.reduce_all(tf.equal(shape, size)), tf.cast(shape, tf.int64), covered)
+
+
+def decode(data: tf.Tensor, storage: str, settings: Settings) -> tf.Tensor:
+    """Decodes a stored image and, if the storage is `original`, resizes it: uint8 [h, w, 3].
+
+    JPEG, PNG and GIF come out bit-identical to Pillow. Resized values are within 1 level of Pillow's in 99.9 % of
+    cases.
+    """
+    pixels = _decode(data)
+    if storage != "original":
+        return pixels
+    shape = cover_shape(tf.shape(pixels, tf.int64)[:2], settings)
+    return _resize(pixels, shape, tf.zeros([2], tf.int64), shape, settings)
+
+
+def decode_window(data: tf.Tensor, draws: tf.Tensor, storage: str, settings: Settings) -> tf.Tensor:
+    """The window of a stored image alone: what is outside is neither transformed nor resampled.
+
+    Args:
+        data: string scalar.
+        draws: float64 [2] in [0, 1), as for `corner`.
+        storage: "jpeg" or "original".
+        settings: resolved settings.
+
+    Returns:
+        uint8 [s, s, 3].
+    """
+    size = settings.image_size
+    if storage == "jpeg":
+        # Exact, because every channel of a prepared JPEG is stored at full resolution (4:4:4).
+        place = corner(tf.io.extract_jpeg_shape(data, tf.int64)[:2], draws, settings)
+        window = tf.cast(tf.concat([place, [size, size]], axis=0), tf.int32)
+        pixels = tf.io.decode_and_crop_jpeg(data, window, channels=3, dct_method="INTEGER_ACCURATE")
+    else:
+        whole = _decode(data)
+        shape = cover_shape(tf.shape(whole, tf.int64)[:2], settings)
+        pixels = _resize(whole, shape, corner(shape, draws, settings), tf.constant([size, size], tf.int64), settings)
+    return tf.ensure_shape(pixels, (size, size, 3))
+
+
+def read_image(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:
+    """A picture file as the reference system sees it, steps 1-3 with the crop at the centre: uint8 [s, s, 3].
+
+    Pillow does the work, so any format that Pillow knows will do. EXIF orientation is ignored, and of an animation
+    the first frame counts.
+
+    Raises:
+        InputError: the file cannot be read or decoded.
+    """
+    name, size = os.fspath(path), settings.image_size
+    try:
+        with open(path, "rb") as file, Image.open(io.BytesIO(file.read())) as image:
+            picture = image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{name} is not a readable picture: {error}") from None
+    shape = cover_shape(tf.constant([picture.height, picture.width], tf.int64), settings)
+    height, width = (int(side) for side in shape)
+    if (width, height) != picture.size:
+        picture = picture.resize((width, height), _FILTERS[settings.interpolation][1])
+    top, left = (int(side) for side in corner(shape, tf.zeros([2], tf.float64), settings))
+    return np.asarray(picture.crop((left, top, left + size, top + size)))
+
+
+def _decode(data: tf.Tensor) -> tf.Tensor:
+    # The op reads PNG and GIF too. Its default transform is several levels off.
+    return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def _resize(pixels: tf.Tensor, shape: tf.Tensor, place: tf.Tensor, size: tf.Tensor, settings: Settings) -> tf.Tensor:
+    """Scales to `shape` and cuts the box of `size` at `place`, computing no more than that box."""
+    scale = tf.cast(shape / tf.shape(pixels, tf.int64)[:2], tf.float32)
+    resized = tf.raw_ops.ScaleAndTranslate(
+        images=tf.cast(pixels, tf.float32)[None],
+        size=tf.cast(size, tf.int32),
+        scale=scale,
+        translation=-tf.cast(place, tf.float32),
+        kernel_type=_FILTERS[settings.interpolation][0],
+        antialias=True,
+    )[0]
+    resized = tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+    same = tf.reduce_all(tf.equal(shape, tf.shape(pixels, tf.int64)[:2]))
+    return tf.cond(
+        same, lambda: tf.slice(pixels, tf.concat([place, [0]], 0), tf.concat([size, [3]], 0)), lambda: resized
+    )

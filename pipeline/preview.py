@@ -1,0 +1,84 @@
+"""`python -m pipeline.preview`: a contact sheet of what the model really sees, originals beside augmented views."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import click
+import matplotlib
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from pipeline import cli, draws
+from pipeline.bank import whole_image
+from pipeline.graph import reader
+from pipeline.records import Records, describe, open_records
+from pipeline.settings import InputError, Settings
+from pipeline.view import sample_parameters, view
+
+
+@click.command(cls=cli.Command)
+@click.option("--dataset", default="emotionroi/raw256", help="NAME/CONFIG of a prepared dataset.")
+@click.option("--data_dir", default="data", help="The folder given to `tfds build --data_dir`.")
+@click.option("--split", default="train", help="Split to draw the images from.")
+@click.option("--images", default=6, type=click.IntRange(1, 50), help="Images, one a row.")
+@click.option("--views", default=5, type=click.IntRange(1, 20), help="Augmented views of each image.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="PNG to write.")
+@cli.options(Settings, exclude=("batch_size", "preprocess", "cache", "last_batch"))
+def main(dataset: str, data_dir: str, split: str, images: int, views: int, out: str, **values: Any) -> None:
+    """Draws a contact sheet: each image as stored, as validation sees it, and as training sees it epoch by epoch."""
+    settings = dataclasses.replace(cli.build(Settings, values), preprocess="none", cache="none")
+    records = open_records(dataset, split=split, data_dir=data_dir, settings=settings)
+    names = describe(dataset, data_dir=data_dir).class_names
+    chosen = _spread(records.label, min(images, len(records)))
+    figure = contact_sheet(records, chosen, names, views=views, settings=settings)
+    partial = f"{out}.partial"
+    try:
+        figure.savefig(partial, format="png", dpi=100)
+        os.replace(partial, out)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror}") from None
+    click.echo(f"{len(chosen)} images of {dataset} ({split}), {views} training views each: {out}")
+
+
+def contact_sheet(
+    records: Records, chosen: np.ndarray, class_names: list[str], *, views: int, settings: Settings
+) -> Figure:
+    """A figure with one row per chosen record: whole image, centre view, then the training views of `views` epochs."""
+    center = _views(records, chosen, 0, settings.resolve(training=False))
+    augmented = [_views(records, chosen, epoch, settings.resolve(training=True)) for epoch in range(views)]
+    whole = whole_image(records, settings)
+    titles = ["stored", "validation", *(f"training, epoch {epoch}" for epoch in range(views))]
+    with matplotlib.rc_context({"font.size": 9, "axes.titlelocation": "left"}):
+        figure = Figure(figsize=(1.9 * len(titles) + 0.6, 1.98 * len(chosen) + 0.3), layout="constrained")
+        axes = figure.subplots(len(chosen), len(titles), squeeze=False, width_ratios=[1.4] + [1] * (len(titles) - 1))
+        for row, i in enumerate(chosen):
+            pictures = [whole(tf.constant(i, tf.int64)), center[row], *(batch[row] for batch in augmented)]
+            for axis, picture, title in zip(axes[row], pictures, titles, strict=True):
+                axis.imshow(picture)
+                axis.set_axis_off()
+                axis.set_title(title if row == 0 else "", color="0.35")
+            label = f"{class_names[records.label[i]]} · {records.filename[i].rpartition('/')[2]}"
+            axes[row][0].set_title(f"stored\n{label}" if row == 0 else label, color="0.35")
+    return figure
+
+
+def _views(records: Records, chosen: np.ndarray, epoch: int, settings: Settings) -> np.ndarray:
+    places = tf.constant(chosen, tf.int64)
+    u = draws.uniforms(places, seed=settings.seed, epoch=tf.constant(epoch, tf.int64))
+    return view(reader(records, settings)(places, u), preprocess="none", **sample_parameters(u, settings)).numpy()
+
+
+def _spread(labels: np.ndarray, count: int) -> np.ndarray:
+    """Positions of `count` images that take turns among the classes."""
+    turn = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        turn[labels == label] = np.arange((labels == label).sum())
+    return np.lexsort((labels, turn))[:count]
+
+
+if __name__ == "__main__":
+    main()
