@@ -1,0 +1,1 @@
+"""TFDS builders that turn the original archives into sharded TFRecords."""
