@@ -1,0 +1,72 @@
+"""EmotionROI: photographs in six emotions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets.public_api as tfds
+
+from builders.preparation import CheckedBuilder
+from builders.sources import Source
+from builders.storage import StorageConfig
+
+from . import layouts
+
+_HOMEPAGE = "http://chenlab.ece.cornell.edu/downloads.html"
+
+
+@dataclasses.dataclass(eq=False)
+class EmotionROIConfig(StorageConfig):
+    """Storage, and where the splits come from."""
+
+    split: str = "auto"  # official: the lists; folders: train, val and test folders; stratified: 80/15/5 of images/
+
+    def __post_init__(self) -> None:
+        self.require("split", ("auto", *layouts.LAYOUTS))
+        super().__post_init__()
+
+    def suffixes(self) -> list[str]:
+        """See the base class."""
+        return ([] if self.split == "auto" else [self.split]) + super().suffixes()
+
+
+class Builder(CheckedBuilder):
+    """TFDS builder of EmotionROI."""
+
+    BUILDER_CONFIGS = [  # noqa: RUF012  # TFDS declares it a plain attribute
+        EmotionROIConfig(storage="original"),
+        EmotionROIConfig(storage="raw"),
+        EmotionROIConfig(storage="jpeg"),
+    ]
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f"""Download EmotionROI.zip (see {_HOMEPAGE}) and unpack it into `manual_dir`.
+    The folder may hold {layouts.LOOKED_FOR}"""
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {
+            "image": self.builder_config.feature(),
+            "label": tfds.features.ClassLabel(names=list(layouts.LABELS)),
+            "filename": tfds.features.Text(),
+        }
+        if self.builder_config.storage == "original":  # none or one, a grey image
+            features["stimuli_map"] = tfds.features.Sequence(tfds.features.Image(shape=(None, None, 1)))
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features),
+            supervised_keys=("image", "label"),
+            homepage=_HOMEPAGE,
+            metadata=tfds.core.MetadataDict(self.builder_config.metadata()),
+        )
+
+    def _read_source(self, manual_dir: Path) -> Source:
+        config = self.builder_config
+        return layouts.read(manual_dir, config.split, maps=config.storage == "original", homepage=_HOMEPAGE)
+
+    def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        for prepared in self._images(split):
+            entry = prepared.entry
+            example: dict[str, Any] = {"image": prepared.image, "label": entry.label, "filename": entry.filename}
+            if self.builder_config.storage == "original":
+                example["stimuli_map"] = prepared.maps
+            yield entry.filename, example

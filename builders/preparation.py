@@ -1,0 +1,225 @@
+"""The part of a TFDS builder that both datasets share: check and convert every image once, on all cores."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+import tensorflow_datasets.public_api as tfds
+
+from builders import parallel, storage
+from builders.sources import Bad, Entry, Source
+from builders.storage import BadImage, DatasetError, StorageConfig
+
+QUARANTINE = "quarantine.tsv"
+_MIN_SHARDS, _IMAGES_PER_SHARD, _SMALLEST_SHARD = 8, 1024, 16
+_INCOMPLETE = "incomplete."  # TFDS names the folder of a dataset that is being built so
+
+
+class Prepared(NamedTuple):
+    """One entry with its files' contents, or with the reasons why there are none."""
+
+    entry: Entry
+    image: bytes | np.ndarray | None
+    maps: list[bytes | np.ndarray]
+    clipped: bool
+    bad: list[Bad]
+
+
+class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+    """A builder that names every bad image and leaves no half dataset.
+
+    A dataset defines `_info`, `_read_source` and `_generate_examples`, which takes its images from `_images`.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012  # TFDS declares these class attributes
+    BUILDER_CONFIGS: list[StorageConfig]
+
+    def _read_source(self, manual_dir: Path) -> Source:
+        """Reads lists and folders, but no image."""
+        raise NotImplementedError
+
+    def _create_builder_config(self, builder_config: Any, version: Any) -> Any:
+        # TFDS refuses a custom configuration that is the same as one of the class; to us both are the same.
+        if isinstance(builder_config, StorageConfig):
+            same = [known.name for known in self.BUILDER_CONFIGS if vars(known) == vars(builder_config)]
+            builder_config = same[0] if same else builder_config
+        return super()._create_builder_config(builder_config, version)
+
+    def download_and_prepare(self, **kwargs: Any) -> None:
+        """See the base class; the lock on the temporary folder outlives its renaming."""
+        storage.report_errors_in_one_line()
+        if "://" in self.data_dir:
+            raise DatasetError(f"data_dir must be a local folder; copy the finished dataset. Received: {self.data_dir}")
+        with contextlib.ExitStack() as self._while_building, storage.quiet_pillow():
+            super().download_and_prepare(**kwargs)
+
+    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
+        self._while_building.enter_context(lock_folder(Path(self.data_dir)))
+        remove_dead_siblings(Path(self.data_dir))
+        self._source = self._read_checked(dl_manager)
+        self._bad, self._clipped = list(self._source.bad), 0
+        self._shards = download_config.num_shards or default_shards(
+            self._source, download_config.max_examples_per_split
+        )
+        self._check_splits()
+        super()._download_and_prepare(dl_manager, download_config.replace(num_shards=self._shards))
+        self._stop_if_bad()  # with max_examples_per_split no split may have been read to its end
+        self._finish()
+
+    def _check_splits(self) -> None:
+        """Refuses, before any image is read, what the lists alone rule out."""
+        splits = self._source.splits
+        if not splits or not all(splits.values()):
+            self._stop_if_bad(unread=list(splits))
+        if not splits:
+            raise DatasetError(f"No image can be used. Bad files or lines: {len(self._bad)}.")
+        for split, entries in splits.items():
+            self._check_shards(split, len(entries))
+
+    def _read_checked(self, dl_manager: Any) -> Source:
+        try:
+            manual_dir = Path(dl_manager.manual_dir)
+        except AssertionError as error:  # the folder is missing or empty; TFDS adds MANUAL_DOWNLOAD_INSTRUCTIONS
+            raise DatasetError(" ".join(str(error).split())) from None
+        try:
+            source = self._read_source(manual_dir)
+        except OSError as error:
+            raise DatasetError(f"{error.filename}: cannot be read ({error.strerror}).") from None
+        for note in source.notes:
+            click.echo(note)
+        return source
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        del dl_manager
+        return {split: self._generate_examples(split) for split in self._source.splits}
+
+    def _images(self, split: str) -> Iterator[Prepared]:
+        """Yields the images of a split in order, then raises DatasetError if there was a reason to."""
+        stored = 0
+        splits = list(self._source.splits)
+        for prepared in parallel.ordered_map(self._prepare, self._source.splits[split]):
+            self._bad += prepared.bad
+            self._clipped += prepared.clipped
+            if prepared.image is not None:
+                stored += 1
+                yield prepared
+        self._stop_if_bad(unread=splits[splits.index(split) + 1 :])
+        self._check_shards(split, stored)
+
+    def _check_shards(self, split: str, images: int) -> None:
+        if not images:
+            raise DatasetError(f"Split {split!r} has no image that can be used. Bad files or lines: {len(self._bad)}.")
+        if images < self._shards:
+            raise DatasetError(
+                f"num_shards must not exceed the images of the smallest split. Received: {self._shards} files for the"
+                f" {images} images of split {split!r}. Give --num_shards {images} or fewer."
+            )
+
+    def _prepare(self, entry: Entry) -> Prepared:
+        try:
+            image, clipped = storage.store(entry.path, self.builder_config)
+        except BadImage as reason:
+            return Prepared(entry, None, [], False, [Bad(entry.filename, str(reason))])
+        maps: list[bytes | np.ndarray] = []
+        bad: list[Bad] = []
+        for path in entry.maps:
+            try:
+                maps.append(storage.store(path, StorageConfig()).value)
+            except BadImage as reason:
+                bad.append(Bad(entry.filename, f"its map {path.parent.name}/{path.name}: {reason}"))
+        return Prepared(entry, image, maps, clipped, bad)
+
+    def _stop_if_bad(self, unread: Sequence[str] = ()) -> None:
+        """Under `raise`, raises an error that names every bad file, those of the unread splits included."""
+        if not self._bad or self.builder_config.on_bad_image == "skip":
+            return
+        for split in unread:
+            for prepared in parallel.ordered_map(self._prepare, self._source.splits[split]):
+                self._bad += prepared.bad
+        raise DatasetError(bad_message(self._bad, self.builder_config))
+
+    def _finish(self) -> None:
+        """Writes what was found beside the records, and on the terminal."""
+        counts = {"bad_images": len(self._bad), "clipped_images": self._clipped}
+        self.info.metadata.update(self._source.facts | counts)
+        if self._clipped:
+            click.echo(f"{self._clipped} images have 16-bit grey levels; those above 255 became 255.")
+        if self._bad:
+            write_quarantine(Path(self.data_dir) / QUARANTINE, self._bad)
+            click.echo(f"{len(self._bad)} bad files or lines left out; they are listed in the dataset's {QUARANTINE}.")
+
+
+def default_shards(source: Source, limit: int | None = None) -> int:
+    """Files per split: at least 8, at most about 1,024 images a file; fewer where a file would have under 16 images.
+
+    TFDS on its own writes one file for every split under 128 MiB, which cannot be read in parallel.
+    """
+    sizes = [min(len(entries), limit or len(entries)) for entries in source.splits.values()] or [0]
+    return max(1, min(min(sizes) // _SMALLEST_SHARD, max(_MIN_SHARDS, -(-max(sizes) // _IMAGES_PER_SHARD))))
+
+
+def bad_message(bad: list[Bad], config: StorageConfig) -> str:
+    """Names every bad file, and what to do about them."""
+    settings = json.dumps(config.settings() | {"on_bad_image": "skip"})
+    lines = [f"{len(bad)} bad files or lines, nothing was written:"]
+    lines += [f"  {filename}: {reason}" for filename, reason in bad]
+    lines += [f"Repair or remove them, or leave them out with --config '{settings}'."]
+    return "\n".join(lines)
+
+
+def write_quarantine(path: Path, bad: list[Bad]) -> None:
+    """Writes a table of file names and reasons, separated by tabs."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, dialect="excel-tab", lineterminator="\n")
+        table.writerows([Bad._fields, *bad])
+
+
+@contextlib.contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Holds a lock on the folder itself; the kernel ends it with the process, however that ends.
+
+    A builder that removes dead folders may have seen this one before it was locked; then it is made again.
+    """
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks: then no folder is ever found dead
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _is_still(folder, descriptor):
+                yield
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _is_still(folder: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(folder), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def remove_dead_siblings(folder: Path) -> None:
+    """Removes what killed builds of the same configuration left; those of running builds are locked and stay."""
+    for sibling in folder.parent.glob(f"{_INCOMPLETE}*"):
+        if sibling.name == folder.name or not sibling.is_dir():
+            continue
+        with contextlib.suppress(OSError):
+            descriptor = os.open(sibling, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(sibling)
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,234 @@
+"""The lists of Twitter I: one for every level of agreement among five annotators; each holds the stricter ones."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from builders.sources import Bad, Entry, Source, find, inside, read_lines, repeats, same_content
+from builders.storage import DatasetError
+
+LABELS = {"0": "negative", "1": "positive"}
+LEVELS = {5: "five", 4: "four", 3: "three"}  # annotators that agree, at least
+LOOKED_FOR = (
+    "Agg_AMT_Candidates/ or images/, and beside it or in ground_truth/ the lists twitter_five_agrees.txt (needed),"
+    " twitter_four_agrees.txt and twitter_three_agrees.txt (or five_agree.txt, ...); twitter_dataset/ may hold all."
+)
+VALIDATION_SHARE = 0.2  # of a list's lines, the first ones: Keras' validation_split in the reference system
+FOLDS, SEED = 5, 0
+_FOLDERS = ("", "twitter_dataset", "twitter_dataset/twitter_dataset", "twitter1")
+_IMAGE_FOLDERS = ("Agg_AMT_Candidates", "images")
+_LIST = re.compile(r"(?:twitter_)?(five|four|three)_agrees?\.txt", re.IGNORECASE)
+_LINE = re.compile(r"(.*[^ \t])[ \t]+([^ \t]+)")
+
+
+class Line(NamedTuple):
+    """One image in one list."""
+
+    label: str
+    validation: bool  # among the list's first 20 %
+
+
+Lists = dict[int, dict[str, Line]]  # level -> file name -> line
+
+
+def read(manual_dir: Path, *, homepage: str) -> Source:
+    """Finds the lists and reads them; every image gets its exact agreement, its reference validation parts, its fold.
+
+    Args:
+        manual_dir: the folder that holds the image folder and the lists, or `twitter_dataset`, or the image folder.
+        homepage: where to get the data, for the message.
+    """
+    if manual_dir.name in _IMAGE_FOLDERS and not _recognise(manual_dir):
+        manual_dir = manual_dir.parent
+    looked_for = f"{LOOKED_FOR} The data: see {homepage}"
+    images, paths = find(manual_dir, _FOLDERS, _recognise, looked_for=looked_for)
+    source = Source({}, [], {}, [])
+    lists = _read_lists(_consecutive(paths, source.notes), source.bad)
+    _note_counts(lists, source)
+    _drop_contradictions(lists, source.bad)
+    entries = _entries(lists, images)
+    groups = same_content([entry.path for entry in entries])
+    _note_copies(entries, groups, source)
+    folds = grouped_folds([(entry.label, entry.features["agreement"]) for entry in entries], groups)
+    for entry, fold in zip(entries, folds, strict=True):
+        entry.features["fold"] = fold
+        source.splits.setdefault(f"agree{entry.features['agreement']}", []).append(entry)
+    return source
+
+
+def _recognise(root: Path) -> tuple[Path, dict[int, Path]] | None:
+    """The image folder and the lists of a dataset that lies in `root`."""
+    images = next((root / name for name in _IMAGE_FOLDERS if (root / name).is_dir()), None)
+    levels = {name: level for level, name in LEVELS.items()}
+    for folder in (root, root / "ground_truth"):
+        found: dict[int, Path] = {}
+        for path in sorted(folder.iterdir()) if images and folder.is_dir() else ():
+            if match := _LIST.fullmatch(path.name):
+                level = levels[match[1].lower()]
+                if level in found:
+                    raise DatasetError(f"Two lists for one level: {found[level]} and {path}. Remove one of them.")
+                found[level] = path
+        if images and found:
+            return images, found
+    return None
+
+
+def _consecutive(paths: dict[int, Path], notes: list[str]) -> dict[int, Path]:
+    """The lists that tell exact levels: five-agree, then the next ones as long as none is missing between."""
+    if 5 not in paths:
+        known = ", ".join(str(path) for path in paths.values())
+        raise DatasetError(
+            f"The five-agree list is needed: without it no image's agreement is known. Found only {known}."
+        )
+    used = [5]
+    while used[-1] - 1 in paths:
+        used.append(used[-1] - 1)
+    for level in sorted(paths.keys() - set(used)):
+        notes.append(f"Left out: {paths[level].name}; without the four-agree list its exact levels are not known.")
+    for level in sorted(LEVELS.keys() - paths.keys(), reverse=True):
+        notes.append(f"No {LEVELS[level]}-agree list: its images are not in the dataset.")
+    return {level: paths[level] for level in used}
+
+
+def parse_line(line: str) -> tuple[str, str] | None:
+    """File name and label of a line; the name may hold blanks and tabs. None when the line has no label."""
+    match = _LINE.fullmatch(line)
+    return (match[1], match[2]) if match else None
+
+
+def _read_lists(paths: dict[int, Path], bad: list[Bad]) -> Lists:
+    """Reads all lists; an image with a label that cannot be used in one of them is left out of all."""
+    refused: set[str] = set()
+    lists = {level: read_list(path, bad, refused) for level, path in paths.items()}
+    return {
+        level: {name: line for name, line in found.items() if name not in refused} for level, found in lists.items()
+    }
+
+
+def read_list(path: Path, bad: list[Bad], refused: set[str]) -> dict[str, Line]:
+    """Reads one list. What cannot be used is added to `bad`, and counts as a line of the list all the same.
+
+    Args:
+        path: the list.
+        bad: grows by the lines that cannot be used.
+        refused: grows by the images without a known label.
+
+    Returns:
+        The first line of every image.
+    """
+    lines = read_lines(path)
+    validation = int(VALIDATION_SHARE * len(lines))
+    found: dict[str, Line] = {}
+    for i, text in enumerate(lines):
+        parsed = parse_line(text)
+        name = inside(parsed[0]) if parsed else None
+        if parsed is None:
+            bad.append(Bad(text, f"no label in {path.name}"))
+        elif name is None:
+            bad.append(Bad(parsed[0], f"{path.name} leads out of the image folder"))
+        elif parsed[1] not in LABELS:
+            bad.append(Bad(name, f"unknown label {parsed[1]!r} in {path.name}; known are 0 and 1"))
+            refused.add(name)
+        elif name not in found:
+            found[name] = Line(LABELS[parsed[1]], i < validation)
+        elif found[name].label == LABELS[parsed[1]]:
+            bad.append(Bad(name, f"listed twice in {path.name} (skip keeps the first)"))
+        else:
+            bad.append(Bad(name, f"listed twice in {path.name} with different labels"))
+            refused.add(name)
+    return found
+
+
+def _drop_contradictions(lists: Lists, bad: list[Bad]) -> None:
+    """Takes out images that a wider list lacks or labels otherwise."""
+    levels = sorted(lists, reverse=True)
+    for strict, wide in itertools.pairwise(levels):
+        names = f"{LEVELS[strict]}-agree list", f"{LEVELS[wide]}-agree list"
+        for name, line in list(lists[strict].items()):
+            other = lists[wide].get(name)
+            if other and other.label == line.label:
+                continue
+            reason = f"labelled otherwise in the {names[1]}" if other else f"not in the {names[1]}"
+            bad.append(Bad(name, f"in the {names[0]}, but {reason}"))
+            for level in levels:
+                lists[level].pop(name, None)
+
+
+def _entries(lists: Lists, images: Path) -> list[Entry]:
+    """All images, each once, in the order of the widest list."""
+    entries = []
+    for name, line in lists[min(lists)].items():
+        in_lists = [level for level in LEVELS if name in lists.get(level, ())]
+        features = {
+            "agreement": max(in_lists),
+            "validation": np.array([level in in_lists and lists[level][name].validation for level in LEVELS]),
+        }
+        entries.append(Entry(name, images / name, line.label, features))
+    return entries
+
+
+def grouped_folds(strata: Sequence[tuple[str, int]], groups: Sequence[int]) -> list[int]:
+    """Seeded folds of about equal size and composition; files of one group are in one fold.
+
+    Args:
+        strata: label and agreement of every image. When no stratum fills every fold, labels alone, then nothing counts.
+        groups: group of every image.
+
+    Returns:
+        fold of every image, 0 to 4.
+    """
+    if len(set(groups)) < FOLDS:
+        raise DatasetError(
+            f"At least {FOLDS} different images are needed for {FOLDS} folds. Received: {len(set(groups))}."
+        )
+    levels = (
+        [f"{label} {agreement}" for label, agreement in strata],
+        [label for label, _ in strata],
+        [""] * len(groups),
+    )
+    classes = next(kinds for kinds in levels if min(Counter(kinds).values()) >= FOLDS or kinds is levels[-1])
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
+    folds = [0] * len(groups)
+    for fold, (_, members) in enumerate(splitter.split(classes, classes, groups)):
+        for i in members:
+            folds[i] = fold
+    return folds
+
+
+def _note_counts(lists: Lists, source: Source) -> None:
+    counts = {LEVELS[level]: Counter(line.label for line in lines.values()) for level, lines in lists.items()}
+    for name, labels in counts.items():
+        parts = ", ".join(f"{labels[label]} {label}" for label in reversed(LABELS.values()))
+        source.notes.append(f"Twitter I: {name}-agree list: {labels.total()} images ({parts}).")
+    source.notes.append(
+        "Note: the reference system speaks of 1,269 images, the full three-agree list, but reads the five-agree list"
+        " (882). Choose the agreement when loading; the default is five."
+    )
+    source.facts["lists"] = {name: dict(labels) for name, labels in counts.items()}
+
+
+def _note_copies(entries: list[Entry], groups: list[int], source: Source) -> None:
+    """Reports files with the same bytes and, among them, those whose labels contradict each other."""
+    pairs, conflicts = Counter(dict.fromkeys((f"agree{level}" for level in LEVELS), 0)), []
+    for group in repeats(groups):
+        members = [entries[i] for i in group]
+        levels = sorted((entry.features["agreement"] for entry in members), reverse=True)
+        pairs.update(f"agree{level}" for level in levels[1:])
+        listing = ", ".join(
+            f"{entry.filename} ({entry.label}, {entry.features['agreement']} agree)" for entry in members
+        )
+        if len({entry.label for entry in members}) > 1:
+            conflicts.append([entry.filename for entry in members])
+            source.notes.append(f"Same bytes, CONFLICTING labels: {listing}.")
+        else:
+            source.notes.append(f"Same bytes: {listing}.")
+    in_lists = {name: sum(pairs[f"agree{k}"] for k in LEVELS if k >= level) for level, name in LEVELS.items()}
+    source.facts |= {"duplicates": in_lists, "conflicting_duplicates": conflicts}

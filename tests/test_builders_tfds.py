@@ -1,0 +1,19 @@
+"""What TFDS checks of every dataset, in all configurations."""
+
+import tensorflow_datasets as tfds
+
+from builders import emotionroi, twitter1
+
+
+class EmotionROITest(tfds.testing.DatasetBuilderTestCase):
+    """TFDS's own checks, for every configuration."""
+
+    DATASET_CLASS = emotionroi.Builder
+    SPLITS = {"train": 12, "test": 6}  # noqa: RUF012
+
+
+class Twitter1Test(tfds.testing.DatasetBuilderTestCase):
+    """TFDS's own checks, for every configuration."""
+
+    DATASET_CLASS = twitter1.Builder
+    SPLITS = {"agree5": 10, "agree4": 2, "agree3": 2}  # noqa: RUF012
