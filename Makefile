@@ -14,6 +14,9 @@ $(READY): requirements.lock setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
+demo: setup
+	$(BIN)/python -m bench.demo
+
 test: setup
 	$(BIN)/python -m pytest
 

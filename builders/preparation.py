@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import csv
 import fcntl
@@ -45,9 +46,9 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
     RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012  # TFDS declares these class attributes
     BUILDER_CONFIGS: list[StorageConfig]
 
+    @abc.abstractmethod
     def _read_source(self, manual_dir: Path) -> Source:
         """Reads lists and folders, but no image."""
-        raise NotImplementedError
 
     def _create_builder_config(self, builder_config: Any, version: Any) -> Any:
         # TFDS refuses a custom configuration that is the same as one of the class; to us both are the same.

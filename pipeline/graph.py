@@ -70,9 +70,10 @@ def load(
     ds = ds.map(plan)  # step -> image numbers, labels, mask, draws
     ds = ds.map(lambda index, rest, u: (read(index, u), rest, u), num_parallel_calls=cores())  # -> uint8 windows
     ds = ds.map(lambda image, rest, u: (_see(image, u, settings), *rest), num_parallel_calls=cores())
-    if device is None:
-        return ds.prefetch(2)
-    return ds.apply(tf.data.experimental.prefetch_to_device(device, 2))
+    tuning = tf.data.Options()
+    tuning.experimental_optimization.apply_default_optimizations = False  # they would copy the whole bank
+    ds = ds.with_options(tuning)
+    return ds.prefetch(2) if device is None else ds.apply(tf.data.experimental.prefetch_to_device(device, 2))
 
 
 def filenames(dataset: str, *, split: str, data_dir: str = "data", **settings: Any) -> list[str]:

@@ -110,10 +110,10 @@ def describe(dataset: str, *, data_dir: str = "data", **settings: Any) -> Descri
     """
     builder, metadata = _builder(dataset, data_dir)
     chosen = Settings(**settings)
-    names = list(builder.info.splits)
+    splits = {name: split.num_examples for name, split in builder.info.splits.items()}
     if _is_composed(builder):
-        names = ["train", "validation", "all"]
-    splits = {name: len(open_records(dataset, split=name, data_dir=data_dir, settings=chosen)) for name in names}
+        records = _index(builder, tuple(splits), metadata["storage"])
+        splits = {name: len(_compose(dataset, records, name, chosen)) for name in ("train", "validation", "all")}
     return Description(
         name=dataset.partition(":")[0],
         class_names=list(builder.info.features["label"].names),
@@ -147,6 +147,11 @@ def open_records(dataset: str, *, split: str, data_dir: str, settings: Settings)
     records = _index(builder, tuple(stored), metadata["storage"])
     if not _is_composed(builder):
         return records
+    return _compose(dataset, records, split, settings)
+
+
+def _compose(dataset: str, records: Records, split: str, settings: Settings) -> Records:
+    """Twitter I: `train`, `validation` or `all` images of the chosen agreement level."""
     level = {5: 0, 4: 1, 3: 2}[settings.agreement]
     records = records.take(records.extra["agreement"][:, 0] >= settings.agreement)
     if not len(records):

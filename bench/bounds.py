@@ -1,0 +1,111 @@
+"""What this machine allows: loaders that do a single thing, with all cores. No contestant can be faster at that thing.
+
+* `decode`: every prepared JPEG of the dataset through libjpeg-turbo, accurate DCT, all cores, nothing else done. Three
+  libraries do the same; the fastest is the bound of storage `jpeg256`.
+* `copy`: windows of uint8 pixels at random places of the resized images in RAM, copied into batches, all cores.
+* `memory`: plain copies of blocks too large for the processor's caches, counted in windows.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+
+from bench.contestants import Batch, Task, contestant
+
+T = TypeVar("T")
+
+WINDOW_BYTES = 256 * 256 * 3  # uint8 pixels of the reference system's window, the unit in which copies are counted
+BLOCK_BYTES = 2**27
+CHUNK = 8  # images a thread takes at a time
+
+
+@contestant("limit-decode-simplejpeg", storage="jpeg256", requires=("simplejpeg", "pipeline"), works=("decode",))
+def decode_simplejpeg(task: Task) -> Iterator[Batch]:
+    """simplejpeg, which brings its own libjpeg-turbo."""
+    import simplejpeg
+
+    return _decode(task, lambda file: simplejpeg.decode_jpeg(file, fastdct=False, fastupsample=False))
+
+
+@contestant("limit-decode-pillow", storage="jpeg256", requires=("PIL", "pipeline"), works=("decode",))
+def decode_pillow(task: Task) -> Iterator[Batch]:
+    """Pillow."""
+    from PIL import Image
+
+    return _decode(task, lambda file: Image.open(io.BytesIO(file)).convert("RGB"))
+
+
+@contestant("limit-decode-tensorflow", storage="jpeg256", requires=("tensorflow", "pipeline"), works=("decode",))
+def decode_tensorflow(task: Task) -> Iterator[Batch]:
+    """`tf.io.decode_jpeg` in `tf.data`; of each image a single value leaves the graph."""
+    import tensorflow as tf
+
+    def decode(file: tf.Tensor) -> tf.Tensor:
+        return tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")[0, 0, 0]
+
+    files = tf.data.Dataset.from_tensor_slices(_read(task)).repeat()
+    pixels = files.map(decode, num_parallel_calls=task.cores, deterministic=False).batch(task.batch_size).prefetch(2)
+    return ((batch, batch) for batch in pixels.as_numpy_iterator())
+
+
+@contestant("limit-copy-windows", storage="raw256", requires=("pipeline",), works=("copy",))
+def copy_windows(task: Task) -> Iterator[Batch]:
+    """NumPy slices of the images of storage raw256, a thread for each core, a batch for each thread."""
+    images, size = _read(task), task.image_size
+    buffers = [np.empty((task.batch_size, size, size, 3), np.uint8) for _ in range(task.cores)]
+
+    def fill(thread: int, places: np.ndarray) -> None:
+        for slot, (i, y, x) in enumerate(places.tolist()):
+            buffers[thread][slot] = images[i][y : y + size, x : x + size]
+
+    generator = np.random.default_rng(task.seed)
+    limits = np.array([[1, image.shape[0] - size + 1, image.shape[1] - size + 1] for image in images])
+    chosen = generator.integers(len(images), size=(64, task.cores, task.batch_size))
+    places = generator.integers(limits[chosen])
+    places[..., 0] = chosen
+    with ThreadPoolExecutor(task.cores) as executor:
+        for turn in _endless(range(len(places))):
+            list(executor.map(fill, range(task.cores), places[turn]))
+            yield buffers[0], places[turn, :, :, 0].reshape(-1)
+
+
+@contestant("limit-copy-memory", storage="-", requires=("numpy",), works=("memory",))
+def copy_memory(task: Task) -> Iterator[Batch]:
+    """`numpy.copyto` of large blocks, one for each core."""
+    blocks = [(np.ones(BLOCK_BYTES, np.uint8), np.zeros(BLOCK_BYTES, np.uint8)) for _ in range(task.cores)]
+    windows = np.zeros(task.cores * BLOCK_BYTES // WINDOW_BYTES, np.int32)
+    with ThreadPoolExecutor(task.cores) as executor:
+        while True:
+            list(executor.map(lambda block: np.copyto(block[1], block[0]), blocks))
+            yield blocks[0][1], windows
+
+
+def _read(task: Task) -> list[Any]:
+    """What the task's storage holds of each image: file bytes or uint8 [h, w, 3]."""
+    from bench.inputs import read_stored
+
+    stored = read_stored(f"{task.dataset}/{task.storage}", split=task.split, data_dir=task.data_dir)
+    return [image for image, _ in stored]
+
+
+def _decode(task: Task, decode: Callable[[bytes], Any]) -> Iterator[Batch]:
+    """Decodes the files over and over with a thread for each core; yields as many labels as there were images."""
+    files = _read(task)
+    chunks = [files[i : i + CHUNK] for i in range(0, len(files), CHUNK)]
+    ahead: list[Any] = []
+    with ThreadPoolExecutor(task.cores) as executor:
+        for chunk in _endless(chunks):
+            ahead.append((executor.submit(lambda chunk: [decode(file) for file in chunk][-1], chunk), len(chunk)))
+            if len(ahead) >= 2 * task.cores:
+                future, images = ahead.pop(0)
+                yield np.asarray(future.result()), np.zeros(images, np.int32)
+
+
+def _endless(values: Sequence[T]) -> Iterator[T]:
+    while True:
+        yield from values

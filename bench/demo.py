@@ -1,0 +1,92 @@
+"""The whole road once, on sample photographs: `python -m bench.demo`, which is what `make demo` runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from bench.inputs import DEMO, build
+from pipeline import InputError, cli
+
+PHOTOS = DEMO / "photos"
+BACKBONE = ("--backbone", "mobilenet", "--backbone_options", "alpha=0.25")  # the smallest that Keras has weights for
+
+
+@click.command(cls=cli.Command)
+@click.option("--images", default=480, type=click.IntRange(60), help="Photographs to draw for each dataset.")
+@click.option("--epochs", default=6, type=click.IntRange(1), help="Epochs to train.")
+@click.option("--seconds", default=3.0, type=click.FloatRange(0.1), help="Seconds to time each contestant for.")
+def main(images: int, epochs: int, seconds: float) -> None:
+    """Draws, builds, previews, trains and measures in ./demo; what is there already is used again."""
+    started = time.monotonic()
+    console = Console()
+    data, run = str(DEMO / "data"), DEMO / "run"
+    command("builders.sample", str(PHOTOS), "--images", str(images))
+    for dataset in ("emotionroi", "twitter1"):
+        build(dataset, None, manual_dir=str(PHOTOS), data_dir=data)
+    command("pipeline.preview", "--data_dir", data, "--out", str(DEMO / "preview.png"))
+    weights = train(run, "--data_dir", data, "--epochs", str(epochs))
+    files = ("--json", str(DEMO / "throughput.json"), "--plot", str(DEMO / "throughput.png"))
+    command("bench.throughput", "--data_dir", data, "--seconds", str(seconds), *files)
+    console.rule("demo")
+    for line in summary(run, weights, images, seconds=time.monotonic() - started):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def train(run: Path, *options: str) -> str:
+    """Trains with Keras' ImageNet weights, or without any when they are not to be had; says which."""
+    arguments = ("model.train", "--dataset", "emotionroi/raw256", "--out", str(run), *BACKBONE, *options)
+    resume = ("--resume",) if (run / "settings.json").exists() else ()
+    weights = json.loads((run / "settings.json").read_text())["train"]["weights"] if resume else "imagenet"
+    try:
+        command(*arguments, "--weights", weights, *resume)
+    except InputError:
+        if weights != "imagenet" or (run / "settings.json").exists():
+            raise
+        print("The ImageNet weights are not to be had; going on with random ones.", flush=True)
+        weights = "none"
+        command(*arguments, "--weights", weights)
+    return weights
+
+
+def summary(run: Path, weights: str, images: int, *, seconds: float) -> list[str]:
+    """What was built, trained and measured, and where the pictures are."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    split = next(name for name in ("test", "validation") if name in metrics)
+    rows = json.loads((DEMO / "throughput.json").read_text())
+    timed = [row for row in rows if row["work"] == "augmented" and row["status"] == "ok"]
+    first, best = timed[0], max(timed, key=lambda row: row["images_per_second"])
+    return [
+        f"built     EmotionROI and Twitter I from {images} sample photographs each, in three storages: {DEMO / 'data'}",
+        f"trained   mobilenet with {'ImageNet' if weights == 'imagenet' else 'random'} weights; "
+        f"accuracy {metrics[split]['accuracy']:.2f} on split {split}: {run}",
+        f"measured  {best['contestant']}: {best['images_per_second']:,.0f} images/s, {best['ratio_to_original']:.0f} "
+        f"times {first['contestant']} ({first['images_per_second']:,.0f}): {DEMO / 'throughput.json'}",
+        f"pictures  {DEMO / 'preview.png'}, {DEMO / 'throughput.png'}, {run / 'curves.png'}",
+        f"report    {run / 'metrics.json'}",
+        f"in {seconds / 60:.1f} minutes",
+    ]
+
+
+def command(module: str, *arguments: str) -> None:
+    """Runs `python -m module`, its output shown.
+
+    Raises:
+        InputError: it failed.
+    """
+    shown = " ".join(("python -m", module, *arguments))
+    print(f"\n$ {shown}", flush=True)
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+    if subprocess.run([sys.executable, "-m", module, *arguments], env=environment).returncode:
+        raise InputError(f"`{shown}` failed; see above.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The input of a benchmark: prepared storages, and the same images as source files in class folders."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+import pipeline
+from bench.settings import Settings
+
+DEMO = Path("demo")  # in the user's working directory
+STORAGES = ("original", "raw256", "jpeg256")
+
+
+def prepare(settings: Settings, storages: tuple[str, ...] = STORAGES) -> tuple[str, dict[str, str]]:
+    """Makes sure that there is something to read.
+
+    Without `data_dir`, sample photographs are drawn and built in `DEMO`, unless they are there; with `manual_dir`, the
+    storages that `data_dir` lacks are built from it.
+
+    Returns:
+        The data_dir, and why a storage cannot be read, for each that cannot.
+
+    Raises:
+        InputError: no storage can be read, or a build failed.
+    """
+    data_dir, manual_dir = settings.data_dir, settings.manual_dir
+    if data_dir is None:
+        data_dir, manual_dir = str(DEMO / "data"), manual_dir or str(DEMO / "photos")
+    reasons = _missing(settings.dataset, storages, data_dir)
+    if reasons and settings.data_dir is None and settings.manual_dir is None:
+        _command(
+            "builders.sample", str(DEMO / "photos"), "--dataset", settings.dataset, "--images", str(settings.images)
+        )
+    if reasons and manual_dir is not None:
+        # Without a name, one command builds all storages.
+        for config in reasons if len(reasons) < len(STORAGES) else [None]:
+            build(settings.dataset, config, manual_dir=manual_dir, data_dir=data_dir)
+        reasons = _missing(settings.dataset, storages, data_dir)
+    if len(reasons) == len(storages):
+        raise pipeline.InputError(next(iter(reasons.values())))
+    return data_dir, reasons
+
+
+def build(dataset: str, config: str | None, *, manual_dir: str, data_dir: str) -> None:
+    """Runs `tfds build` for one storage, or for all."""
+    # The builders are found, not imported: what is used of them is the command.
+    package = importlib.util.find_spec("builders")
+    folder = Path(str(package and package.origin)).parent / dataset
+    if not folder.is_dir():
+        raise pipeline.InputError(f"dataset must be one that has a builder in {folder.parent}. Received: {dataset!r}")
+    options = ("--manual_dir", os.path.abspath(manual_dir), "--data_dir", os.path.abspath(data_dir))
+    chosen = ("--config", config) if config else ()
+    _command("tensorflow_datasets.scripts.cli.main", "build", str(folder), *options, *chosen)
+
+
+def export_photos(dataset: str, *, split: str, data_dir: str, folder: Path) -> Path:
+    """Writes the source files of a split into class folders, which is what the original generator reads.
+
+    They come from the storage `original`, which holds them byte for byte, so every loader reads the same images.
+    """
+    name = f"{dataset}/original"
+    classes = pipeline.describe(name, data_dir=data_dir).class_names
+    folders = [folder / f"{label:03d}-{title}" for label, title in enumerate(classes)]  # so that order is by label
+    for place in folders:
+        place.mkdir(parents=True)
+    for i, (file, label) in enumerate(read_stored(name, split=split, data_dir=data_dir)):
+        # Loaders tell the format from the bytes; the generator lists files by their extension.
+        (folders[label] / f"{i:06d}.jpg").write_bytes(file)
+    return folder
+
+
+def read_stored(name: str, *, split: str, data_dir: str) -> Iterator[tuple[Any, int]]:
+    """Yields what is stored of each image of a split, file bytes or uint8 [h, w, 3], and its label.
+
+    TFDS reads it; of the pipeline is only which images belong to the split.
+    """
+    chosen = set(pipeline.filenames(name, split=split, data_dir=data_dir))
+    dataset, _, config = name.partition("/")
+    builder = tfds.core.read_only_builder.builder_from_files(dataset, config=config, data_dir=data_dir)
+    files = isinstance(builder.info.features["image"], tfds.features.Image)
+    examples = builder.as_dataset(
+        split=split if split in builder.info.splits else "all",
+        decoders={"image": tfds.decode.SkipDecoding()} if files else None,
+        read_config=tfds.ReadConfig(try_autocache=False),
+    )
+    for example in examples.as_numpy_iterator():
+        if example["filename"].decode() in chosen:
+            yield example["image"], int(example["label"])
+
+
+def _missing(dataset: str, storages: tuple[str, ...], data_dir: str) -> dict[str, str]:
+    reasons = {}
+    for storage in storages:
+        try:
+            pipeline.describe(f"{dataset}/{storage}", data_dir=data_dir)
+        except pipeline.InputError as error:
+            reasons[storage] = str(error)
+    return reasons
+
+
+def _command(module: str, *arguments: str) -> None:
+    shown = " ".join(["python -m", module, *arguments])
+    print(f"$ {shown}", file=sys.stderr, flush=True)
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=environment)
+    if done.returncode:
+        last = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()][-1:]
+        raise pipeline.InputError(f"`{shown}` failed: {''.join(last) or 'it printed nothing'}")

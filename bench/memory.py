@@ -1,0 +1,99 @@
+"""What tier `none` keeps in memory while the dataset grows: `python -m bench.memory`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import tensorflow_datasets as tfds
+from rich.console import Console
+from rich.table import Table
+
+import pipeline
+from bench import report, runner
+from bench.contestants import CONTESTANTS
+from bench.inputs import STORAGES, prepare
+from bench.rows import Row
+from bench.settings import Settings
+from pipeline import cli
+
+
+@click.command(cls=cli.Command)
+@cli.options(Settings, exclude=("contestants", "csv", "plot"))
+@click.option("--times", default=10, show_default=True, type=click.IntRange(2), help="Growth of the dataset.")
+def main(times: int, **options: Any) -> None:
+    """Streams an epoch of the dataset, and of one that holds every record several times; compares peak memory.
+
+    Each measurement is a process of its own. Default work: augmented and crop.
+    """
+    settings = cli.build(Settings, options)
+    pairs = list(compare(settings, times))
+    print_table(pairs)
+    report.publish([row for pair in pairs for row in pair], settings, tables=False)
+
+
+def compare(settings: Settings, times: int) -> Iterator[tuple[Row, Row]]:
+    """Rows of every contestant of tier `none`, for the dataset and for the grown one."""
+    data_dir, absent = prepare(settings)
+    streams = [entry for entry in CONTESTANTS.values() if entry.tier == "none" and entry.storage not in absent]
+    with tempfile.TemporaryDirectory(prefix="bench-grown-") as folder:
+        for storage in STORAGES:
+            if storage not in absent:
+                grow(f"{settings.dataset}/{storage}", data_dir=data_dir, times=times, target=Path(folder))
+        for work in settings.work:
+            for entry in streams:
+                small, large = (_stream(entry.name, settings, work, place) for place in (data_dir, folder))
+                yield small, large
+
+
+def _stream(name: str, settings: Settings, work: str, data_dir: str) -> Row:
+    entry = CONTESTANTS[name]
+    images = len(pipeline.filenames(f"{settings.dataset}/{entry.storage}", split=settings.split, data_dir=data_dir))
+    task = runner.make_task(entry, settings, work=work, data_dir=data_dir, photos="", images=images)
+    return runner.run(entry, task, settings, judge=None)
+
+
+def grow(name: str, *, data_dir: str, times: int, target: Path) -> None:
+    """Makes a dataset in `target` that holds every record of another `times` times, out of links to its shards."""
+    dataset, _, config = name.partition("/")
+    source = tfds.core.read_only_builder.builder_from_files(dataset, config=config, data_dir=data_dir)
+    version = target / dataset / config / str(source.version)
+    version.mkdir(parents=True)
+    for file in Path(source.data_dir).glob("*.*"):
+        if file.suffix in (".json", ".txt"):
+            shutil.copy(file, version)
+    info = json.loads((version / "dataset_info.json").read_text(encoding="utf-8"))
+    for split in info["splits"]:
+        split["shardLengths"] *= times
+        split["numBytes"] = str(times * int(split["numBytes"]))
+    (version / "dataset_info.json").write_text(json.dumps(info), encoding="utf-8")
+    grown = tfds.builder_from_directory(version)
+    for split_name, split_info in source.info.splits.items():
+        shards = [os.path.abspath(path) for path in split_info.filepaths]
+        for i, link in enumerate(grown.info.splits[split_name].filepaths):
+            os.symlink(shards[i % len(shards)], link)
+
+
+def print_table(pairs: Sequence[tuple[Row, Row]]) -> None:
+    """Peak memory side by side."""
+    table = Table(title="peak memory of an epoch and the timed windows, MiB", title_justify="left")
+    for heading in ("work", "contestant", "images", "anonymous", "total", "images/s", "status"):
+        words = heading in ("work", "contestant", "status")
+        table.add_column(heading, justify="left" if words else "right", no_wrap=heading != "status")
+    for row in (row for pair in pairs for row in pair):
+        sizes = [
+            "-" if size is None else f"{size:,.0f}"
+            for size in (row.peak_anonymous_mib, row.peak_total_mib, row.images_per_second)
+        ]
+        table.add_row(row.work, row.contestant, f"{row.images:,}", *sizes, row.status)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

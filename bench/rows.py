@@ -1,0 +1,155 @@
+"""Rows: one result each, with all that is needed to judge it. Tables and plots are made from them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("tensorflow", "tensorflow-datasets", "keras", "keras-preprocessing", "numpy", "pillow")
+BASELINE = "original-1"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """One contestant at one work. What was not measured is None.
+
+    Attributes:
+        contestant: its name.
+        work: "augmented" or "crop"; a bound of the machine names its own.
+        tier: cache tier, "-" without one.
+        storage: what is read: "files", "original", "raw256", ...
+        batch_size: images.
+        images_per_second: median over the windows.
+        spread: (largest - smallest) / median of the windows.
+        ratio_to_original: images_per_second / that of the original generator with one worker, same work, same run.
+        first_batch_seconds: from the call of the loader to its first batch.
+        cpu_seconds_per_image: of all threads and processes.
+        status: "ok", or "absent: ...", "wrong: ...", "failed: ..." with the reason.
+        windows: images/s of each window.
+        start_seconds: from the start of the process to the call of the loader: interpreter and imports.
+        peak_anonymous_mib: resident memory that no file backs, MiB.
+        peak_total_mib: resident memory, MiB.
+        dataset: its name.
+        images: images in an epoch.
+        seconds: timed in all.
+        commit: of this software, with "-dirty" where it was changed; None outside a checkout.
+        environment: machine and versions.
+    """
+
+    contestant: str
+    work: str
+    tier: str
+    storage: str
+    batch_size: int
+    images_per_second: float | None = None
+    spread: float | None = None
+    ratio_to_original: float | None = None
+    first_batch_seconds: float | None = None
+    cpu_seconds_per_image: float | None = None
+    status: str
+    windows: tuple[float, ...] = ()
+    start_seconds: float | None = None
+    peak_anonymous_mib: float | None = None
+    peak_total_mib: float | None = None
+    dataset: str
+    images: int
+    seconds: float
+    commit: str | None
+    environment: dict[str, Any]
+
+
+def with_ratios(rows: Sequence[Row]) -> list[Row]:
+    """The rows, each compared with the original generator at the same work."""
+    base = {row.work: row.images_per_second for row in rows if row.contestant == BASELINE and row.images_per_second}
+    return [
+        dataclasses.replace(row, ratio_to_original=row.images_per_second / base[row.work])
+        if row.images_per_second and row.work in base
+        else row
+        for row in rows
+    ]
+
+
+def write_json(rows: Iterable[Row], path: Path) -> None:
+    """Writes a list of objects."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> list[Row]:
+    """Reads what `write_json` wrote."""
+    return [Row(**{**row, "windows": tuple(row["windows"])}) for row in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def write_csv(rows: Iterable[Row], path: Path) -> None:
+    """Writes a table with a header; windows are separated by blanks, the environment has a column for each entry."""
+    flat = []
+    for row in rows:
+        values = dataclasses.asdict(row)
+        environment = values.pop("environment")
+        values["windows"] = " ".join(f"{rate:.2f}" for rate in row.windows)
+        flat.append({**values, **{f"environment_{name}": value for name, value in environment.items()}})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(flat[0]) if flat else [])
+        writer.writeheader()
+        writer.writerows(flat)
+
+
+@functools.cache
+def environment() -> dict[str, Any]:
+    """Machine and versions, as they stand beside every result."""
+    versions = {name: _version(name) for name in PACKAGES}
+    return {
+        "cpu": _cpu_model(),
+        "cores": cores(),
+        "memory_gib": round(_memory_bytes() / 2**30, 1),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def commit() -> str | None:
+    """The checked-out commit of this software, with "-dirty" where files differ from it; None outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _memory_bytes() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().total)

@@ -1,0 +1,137 @@
+"""Starts the process of a contestant, judges its evidence, and turns what it measured into a row."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pipeline
+from bench.contestants import Contestant, Task
+from bench.measure import GO, READY, Job
+from bench.rows import Row, commit, cores, environment
+from bench.settings import Settings
+
+SLOWEST = 5.0  # images/s; a contestant that is slower is given up
+PATIENCE = 120.0  # seconds, for start-up and compilation
+
+Judge = Callable[[Mapping[str, np.ndarray], Task], str | None]
+
+
+def make_task(entry: Contestant, settings: Settings, *, work: str, data_dir: str, photos: str, images: int) -> Task:
+    """What a contestant is asked to do; geometry and rotation are the defaults of `pipeline.Settings`."""
+    defaults = pipeline.Settings()
+    return Task(
+        work=work,
+        dataset=settings.dataset,
+        data_dir=os.path.abspath(data_dir),
+        split=settings.split,
+        photos=photos,
+        images=images,
+        tier=entry.tier,
+        storage=entry.storage,
+        batch_size=settings.batch_size,
+        image_size=defaults.image_size,
+        crop_fraction=defaults.crop_fraction,
+        rotation=defaults.rotation,
+        seed=settings.seed,
+        cores=cores(),
+    )
+
+
+def run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None) -> Row:
+    """Times a contestant in a process of its own.
+
+    Args:
+        entry: the contestant.
+        task: what it has to do.
+        settings: seconds and windows.
+        judge: tells what is wrong with the evidence, before the clock starts; None takes the batches as they are.
+
+    Returns:
+        Its row. Numbers stand in it only if the contestant was right and finished.
+    """
+    job = Job(
+        function=entry.function,
+        requires=entry.requires,
+        task=task,
+        seconds=settings.seconds,
+        windows=settings.windows,
+        evidence=judge is not None,
+    )
+    return make_row(entry, task, settings, _result(job, judge))
+
+
+def make_row(entry: Contestant, task: Task, settings: Settings, result: Mapping[str, Any]) -> Row:
+    """The row of a contestant: who and what, beside the fields of `result`."""
+    values = {**result, "windows": tuple(result.get("windows", ()))}
+    return Row(
+        contestant=entry.name,
+        work=task.work,
+        tier=entry.tier,
+        storage=entry.storage,
+        batch_size=task.batch_size,
+        dataset=task.dataset,
+        images=task.images,
+        seconds=settings.seconds,
+        commit=commit(),
+        environment=environment(),
+        **values,
+    )
+
+
+def _result(job: Job, judge: Judge | None) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        (folder / "job.json").write_text(json.dumps(dataclasses.asdict(job)), encoding="utf-8")
+        limit = PATIENCE + 2 * job.seconds + 2 * job.task.images / SLOWEST
+        with open(folder / "log", "w", encoding="utf-8") as log, _process(folder, log, limit) as process:
+            fault = _judge(process, folder, job.task, judge)
+            process.communicate(f"{GO}\n" if fault is None else "stop\n")
+        if fault is not None:
+            return {"status": f"wrong: {fault}"}
+        with contextlib.suppress(FileNotFoundError):
+            return dict(json.loads((folder / "result.json").read_text(encoding="utf-8")))
+        return {"status": f"failed: {_last_line(folder / 'log', process.returncode, limit)}"}
+
+
+@contextlib.contextmanager
+def _process(folder: Path, log: Any, limit: float) -> Iterator[subprocess.Popen[str]]:
+    """The worker, which is gone when the context ends: when it is done, after `limit` seconds, or on an error here."""
+    command = [sys.executable, "-m", "bench.measure", str(folder)]
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True, env=quiet) as process:
+        timer = threading.Timer(limit, process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield process
+        finally:
+            timer.cancel()
+            process.kill()
+
+
+def _judge(process: subprocess.Popen[str], folder: Path, task: Task, judge: Judge | None) -> str | None:
+    ready = any(line.strip() == READY for line in process.stdout or ())
+    if not ready or judge is None:
+        return None
+    with np.load(folder / "evidence.npz") as evidence:
+        return judge(evidence, task)
+
+
+def _last_line(log: Path, status: int, limit: float) -> str:
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    if status == -9:
+        return f"no result after {limit:.0f} s, or killed for want of memory"
+    return lines[-1] if lines else f"exit status {status}"

@@ -1,0 +1,83 @@
+"""How many images per second every loader delivers: `python -m bench.throughput`."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+import pipeline
+from bench import check, report, rows, runner
+from bench.contestants import CONTESTANTS, Contestant
+from bench.inputs import export_photos, prepare
+from bench.limits import find_limits
+from bench.rows import Row
+from bench.settings import Settings
+from pipeline import cli
+
+
+@click.command(cls=cli.Command)
+@cli.options(Settings)
+@click.option("--limits/--no_limits", default=False, help="Time the bounds of the machine in the same run.")
+def main(limits: bool, **options: Any) -> None:
+    """Times every loader at the same work on the same images, one after the other, each in a process of its own.
+
+    Batches are checked before the clock starts. Without --data_dir, sample photographs are drawn and built in ./demo.
+    Leave the machine alone meanwhile.
+    """
+    settings = cli.build(Settings, options)
+    console = Console(stderr=True)
+    measured = []
+    for row in itertools.chain(compare(settings), find_limits(settings) if limits else ()):
+        measured.append(row)
+        console.print(
+            f"{row.work:10} {row.contestant:24} {report.cells(row)[0]:>9} images/s  {row.status}", highlight=False
+        )
+    report.publish(rows.with_ratios(measured), settings)
+
+
+def compare(settings: Settings) -> Iterator[Row]:
+    """Times the chosen contestants at the chosen works; rows come without ratios."""
+    entries = choose(settings.contestants)
+    data_dir, absent = prepare(settings)
+    if "original" in absent:
+        raise pipeline.InputError(f"Batches are checked against the source files: {absent['original']}")
+    with tempfile.TemporaryDirectory(prefix="bench-photos-") as folder:
+        photos = export_photos(settings.dataset, split=settings.split, data_dir=data_dir, folder=Path(folder))
+        geometry = pipeline.Settings()
+        sources = check.read_sources(photos, geometry.image_size, geometry.crop_fraction)
+        if len(sources.labels) < settings.batch_size:
+            rule = f"batch_size must be at most {len(sources.labels)}, the images of split {settings.split!r}"
+            raise pipeline.InputError(f"{rule}. Received: {settings.batch_size}")
+        judge = partial(check.find_fault, sources=sources)
+        for work in settings.work:
+            for entry in entries:
+                place = {"data_dir": data_dir, "photos": str(photos), "images": len(sources.labels)}
+                task = runner.make_task(entry, settings, work=work, **place)  # type: ignore[arg-type]
+                if entry.storage in absent:
+                    yield runner.make_row(entry, task, settings, {"status": f"absent: {absent[entry.storage]}"})
+                elif work in entry.works:
+                    yield runner.run(entry, task, settings, judge)
+
+
+def choose(names: str) -> list[Contestant]:
+    """The contestants of a comma-separated list; all for an empty one.
+
+    Raises:
+        InputError: a name is unknown.
+    """
+    chosen = [name.strip() for name in names.split(",") if name.strip()] or list(CONTESTANTS)
+    for name in chosen:
+        if name not in CONTESTANTS:
+            raise pipeline.InputError(f"contestants must be among {', '.join(CONTESTANTS)}. Received: {name!r}")
+    return [CONTESTANTS[name] for name in chosen]
+
+
+if __name__ == "__main__":
+    main()
