@@ -153,9 +153,10 @@ def open_records(dataset: str, *, split: str, data_dir: str, settings: Settings)
 def _compose(dataset: str, records: Records, split: str, settings: Settings) -> Records:
     """Twitter I: `train`, `validation` or `all` images of the chosen agreement level."""
     level = {5: 0, 4: 1, 3: 2}[settings.agreement]
-    records = records.take(records.extra["agreement"][:, 0] >= settings.agreement)
-    if not len(records):
+    agreement = records.extra["agreement"][:, 0]
+    if settings.agreement < agreement.min():
         raise InputError(f"{dataset} was built without the list of agreement {settings.agreement}; rebuild it with it.")
+    records = records.take(agreement >= settings.agreement)
     held_out = records.extra["validation"][:, level] == 1
     if settings.fold is not None:
         held_out = records.extra["fold"][:, 0] == settings.fold

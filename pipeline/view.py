@@ -123,18 +123,17 @@ def _affine(
 
 
 def _bilinear(windows: tf.Tensor, y: tf.Tensor, x: tf.Tensor, batch: tf.Tensor, size: int) -> tf.Tensor:
-    # One flat index per value keeps the gather a single fused loop; the upper and left taps stop one short of the
-    # border, so that their neighbours exist and the border's weight is exactly 1.
-    top = tf.cast(tf.minimum(y, max(size - 2.0, 0.0)), tf.int32)
-    left = tf.cast(tf.minimum(x, max(size - 2.0, 0.0)), tf.int32)
-    down = (y - tf.cast(top, tf.float32))[..., None]
-    right = (x - tf.cast(left, tf.float32))[..., None]
-    index = 3 * (top * size + left)[..., None] + tf.range(3)
-    flat = tf.reshape(windows, [batch, -1])
-    step_x, step_y = (3, 3 * size) if size > 1 else (0, 0)
+    # The upper and left taps stop one short of the border, so that their neighbours exist and the border's weight is
+    # exactly 1. Converting before the gather is what the compiler turns into the fastest loop.
+    last = max(size - 2.0, 0.0)
+    top, left = tf.cast(tf.minimum(y, last), tf.int32), tf.cast(tf.minimum(x, last), tf.int32)
+    down, right = (y - tf.cast(top, tf.float32))[..., None], (x - tf.cast(left, tf.float32))[..., None]
+    index = top * size + left
+    pixels = tf.reshape(tf.cast(windows, tf.float32), [batch, -1, 3])
+    step_x, step_y = (1, size) if size > 1 else (0, 0)
 
     def tap(offset: int) -> tf.Tensor:
-        return tf.cast(tf.gather(flat, index + offset, batch_dims=1), tf.float32)
+        return tf.gather(pixels, index + offset, batch_dims=1)
 
     upper = tap(0)
     upper += (tap(step_x) - upper) * right
