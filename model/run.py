@@ -1,0 +1,253 @@
+"""The run folder: what a training run writes, so that it can be resumed after any interruption and used afterwards.
+
+    settings.json         settings, dataset, versions; written first
+    checkpoint/           initial.weights.h5 (all weights, once; removed at the end), state.npz (what an epoch changed)
+    history.csv           one row an epoch
+    model.keras           the network after the last epoch
+    best.keras            the network after the epoch with the lowest val_loss
+    curves.png            accuracy and loss by epoch
+    *-SPLIT.*             what `model.evaluate` writes: metrics, report, predictions, confusion matrix, calibration
+    metrics.json          summary; written last, so that it marks a finished run
+
+Every file appears under its name only when it is complete (written beside it, then renamed).
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+import pipeline
+from model.settings import TrainSettings
+from pipeline import InputError
+
+SETTINGS = "settings.json"
+HISTORY = "history.csv"
+METRICS = "metrics.json"
+INITIAL = "checkpoint/initial.weights.h5"
+STATE = "checkpoint/state.npz"
+MODELS = {"final": "model.keras", "best": "best.keras"}
+
+HISTORY_FIELDS = (
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "seconds",
+    "images_per_second",
+    "waiting_share",
+)
+
+# Settings that do not change what is computed: a resumed run may differ in them.
+PLACES = ("data_dir", "tensorboard")
+
+Row = dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What `settings.json` holds: all that a run was started with."""
+
+    train: TrainSettings
+    inputs: pipeline.Settings
+    dataset: dict[str, Any]  # pipeline.Description as a dict: name, class_names, splits, storage, image_size
+    environment: dict[str, Any]  # backend, precision, device, versions
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Calls `write` with a temporary path of the same folder and suffixes, then gives the file its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One name for each file: what a killed process left is overwritten by the next attempt.
+    temporary = path.with_name(f".partial.{path.name}")
+    write(temporary)
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes indented JSON, atomically."""
+    write_atomically(path, lambda target: target.write_text(json.dumps(value, indent=2) + "\n"))
+
+
+def environment(precision: str, device: str) -> dict[str, Any]:
+    """Where a run computes: backend, resolved precision, device and versions."""
+    packages = ["sentiflow", "keras", "tensorflow", "tensorflow-datasets", "numpy"]
+    if keras.backend.backend() == "jax":
+        packages.append("jax")
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    return {
+        "backend": keras.backend.backend(),
+        "precision": precision,
+        "device": device,
+        "platform": platform.platform(),
+        "versions": {"python": platform.python_version()} | versions,
+    }
+
+
+def exists(folder: Path) -> bool:
+    """Whether a run was started in the folder."""
+    return (folder / SETTINGS).exists()
+
+
+def finished(folder: Path) -> bool:
+    """Whether the folder's run came to its end."""
+    return (folder / METRICS).exists()
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Writes `settings.json`."""
+    write_json(folder / SETTINGS, dataclasses.asdict(record))
+
+
+def read_record(folder: Path) -> Record:
+    """Reads `settings.json`.
+
+    Raises:
+        InputError: the folder holds no run, or one of an incompatible version.
+    """
+    path = folder / SETTINGS
+    if not path.is_file():
+        raise InputError(f"{folder} holds no run: {SETTINGS} is missing. Name the --out folder of model.train.")
+    try:
+        stored = json.loads(path.read_text())
+        train = stored["train"] | {"backbone_options": tuple(stored["train"]["backbone_options"])}
+        inputs = pipeline.Settings(**stored["inputs"])
+        return Record(TrainSettings(**train), inputs, stored["dataset"], stored["environment"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} is not the settings of a run of this version: {error!r}") from error
+
+
+def require_same(old: Record, new: Record) -> None:
+    """Checks that a run that was started as `old` may go on as `new`.
+
+    Raises:
+        InputError: something that shapes the result differs; the message names the first such field.
+    """
+    same_place = {name: getattr(old.train, name) for name in PLACES}
+    pairs = [
+        (dataclasses.asdict(old.train), dataclasses.asdict(dataclasses.replace(new.train, **same_place))),
+        (dataclasses.asdict(old.inputs), dataclasses.asdict(new.inputs)),
+        (old.dataset, new.dataset),
+        ({"backend": old.environment["backend"]}, {"backend": new.environment["backend"]}),
+    ]
+    for before, after in pairs:
+        for name, value in before.items():
+            if after.get(name) != value:
+                raise InputError(
+                    f"The run was started with {name}={value} and cannot be resumed otherwise; leave the option out, "
+                    f"or start another run with another --out. Received: {name}={after.get(name)}"
+                )
+
+
+def save_state(folder: Path, model: keras.Model, history: list[Row]) -> None:
+    """Saves all that training changed, and the history that goes with it, as one file.
+
+    The weights of the epoch with the lowest val_loss are kept in it as well.
+    """
+    path = folder / STATE
+    arrays = _state(model)
+    state: dict[str, Any] = {f"{kind}/{i}": array for kind, group in arrays.items() for i, array in enumerate(group)}
+    best = {f"best/{i}": array for i, array in enumerate(arrays["trainable"])}
+    if history and best_epoch(history) != len(history):
+        with np.load(path) as previous:
+            best = {name: previous[name] for name in best}
+    state |= best | {"history": np.array(json.dumps(history))}
+    write_atomically(path, lambda target: np.savez(target, **state))
+    write_history(folder, history)
+
+
+def load_state(folder: Path, model: keras.Model) -> list[Row]:
+    """Puts the saved state into a compiled model and returns the history of the epochs that led to it.
+
+    Raises:
+        InputError: the checkpoint does not fit the model or cannot be read.
+    """
+    try:
+        with np.load(folder / STATE) as saved:
+            for kind, variables in _variables(model).items():
+                for index, variable in enumerate(variables):
+                    variable.assign(saved[f"{kind}/{index}"])
+            history = json.loads(str(saved["history"]))
+    except (ValueError, KeyError, OSError, EOFError) as error:
+        raise InputError(f"{folder / STATE} cannot be used to resume: {error}. Start another run.") from error
+    write_history(folder, history)
+    return history
+
+
+def load_initial(folder: Path, model: keras.Model) -> None:
+    """Puts the weights that the run began with into a model.
+
+    Raises:
+        InputError: the file is missing or does not fit the model.
+    """
+    try:
+        model.load_weights(folder / INITIAL)
+    except (ValueError, KeyError, OSError) as error:
+        raise InputError(f"{folder / INITIAL} cannot be used to resume: {error}. Start another run.") from error
+
+
+def load_best(folder: Path, model: keras.Model) -> None:
+    """Puts the trained weights of the epoch with the lowest val_loss into a model."""
+    with np.load(folder / STATE) as saved:
+        for index, variable in enumerate(model.trainable_variables):
+            variable.assign(saved[f"best/{index}"])
+
+
+def best_epoch(history: list[Row]) -> int:
+    """Number, from 1, of the epoch with the lowest val_loss; the first of equals."""
+    return 1 + int(np.argmin([row["val_loss"] for row in history]))
+
+
+def write_history(folder: Path, history: list[Row]) -> None:
+    """Writes `history.csv`."""
+
+    def write(target: Path) -> None:
+        with target.open("w", newline="") as file:
+            writer = csv.DictWriter(file, HISTORY_FIELDS)
+            writer.writeheader()
+            writer.writerows(history)
+
+    write_atomically(folder / HISTORY, write)
+
+
+def load(folder: str | Path, *, model: Literal["final", "best"] = "final") -> tuple[Record, keras.Model]:
+    """Loads a finished run.
+
+    Args:
+        folder: run folder.
+        model: the network after the last epoch, or after the one with the lowest val_loss.
+
+    Returns:
+        What the run was started with, and the network: float32 [batch, s, s, 3] to probabilities [batch, classes].
+
+    Raises:
+        InputError: the folder holds no finished run.
+    """
+    folder = Path(folder)
+    record = read_record(folder)
+    path = folder / MODELS[model]
+    if not path.is_file():
+        raise InputError(f"{folder} holds an unfinished run: {path.name} is missing. Run model.train with --resume.")
+    return record, keras.saving.load_model(path, compile=False)
+
+
+def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
+    """What training changes: trained weights, optimiser, and the state of random layers such as Dropout."""
+    weights = {variable.path for variable in model.non_trainable_weights}
+    seeds = [variable for variable in model.non_trainable_variables if variable.path not in weights]
+    return {"trainable": model.trainable_variables, "optimizer": model.optimizer.variables, "seed": seeds}
+
+
+def _state(model: keras.Model) -> dict[str, list[np.ndarray]]:
+    return {kind: [variable.numpy() for variable in variables] for kind, variables in _variables(model).items()}

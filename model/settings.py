@@ -1,0 +1,55 @@
+"""What a training run is: one frozen dataclass, from which the command's options are made."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from pipeline import InputError
+
+# The reference system's optimiser: SGD with Nesterov momentum 0.9, and lr_t = lr / (1 + 0.0005 t).
+MOMENTUM = 0.9
+DECAY = 0.0005
+
+
+def _option(default: Any, text: str) -> Any:
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """Everything about a run that is not its input stage; the defaults are the reference system's experiment 1.
+
+    Raises:
+        InputError: a value is outside its range.
+    """
+
+    dataset: str = _option("emotionroi/raw256", "TFDS dataset / storage config.")
+    data_dir: str = _option("data", "Folder that `tfds build --data_dir` wrote to.")
+    backbone: str = _option("resnet101", "Lower-case name in keras.applications.")
+    backbone_options: tuple[str, ...] = _option((), "key=value for its constructor, e.g. alpha=0.25; repeatable.")
+    weights: str = _option("imagenet", "imagenet, none, or a file: .h5, .weights.h5 or .keras.")
+    head: Literal["gap"] = _option("gap", "What makes probabilities of the backbone's feature map.")
+    dropout: float = _option(0.0, "Fraction of the pooled features that training drops.")
+    fine_tune: int = _option(0, "Train the last N layers of the backbone as well, BatchNormalization excepted.")
+    epochs: int = _option(20, "Passes over the training split.")
+    learning_rate: float = _option(0.001, "Learning rate of the first update.")
+    decay: float = _option(DECAY, "d in lr_t = lr / (1 + d * t), t the number of updates made.")
+    early_stopping: int = _option(0, "Stop after N epochs without a lower val_loss; 0: never.")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = _option(
+        "auto", "auto: bfloat16 where the hardware has it, else float32."
+    )
+    tensorboard: bool = _option(False, "Write TensorBoard logs into the run folder.")
+
+    def __post_init__(self) -> None:
+        rules = {
+            "epochs": (self.epochs >= 1, "at least 1"),
+            "learning_rate": (self.learning_rate > 0, "above 0"),
+            "decay": (self.decay >= 0, "0 or more"),
+            "dropout": (0 <= self.dropout < 1, "in [0, 1)"),
+            "fine_tune": (self.fine_tune >= 0, "0 or more layers"),
+            "early_stopping": (self.early_stopping >= 0, "0 or more epochs"),
+        }
+        for name, (holds, rule) in rules.items():
+            if not holds:
+                raise InputError(f"{name} must be {rule}. Received: {getattr(self, name)}")

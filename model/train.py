@@ -1,0 +1,279 @@
+"""`python -m model.train --dataset D --data_dir DIR --out RUN`: one training run; the defaults are experiment 1."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+import keras
+import tensorflow as tf
+from click.core import ParameterSource
+from rich.console import Console
+
+import pipeline
+from model import network, plots, precision, run
+from model.evaluate import evaluate, evaluation_batches, summary
+from model.progress import Recorder
+from model.settings import MOMENTUM, TrainSettings
+from pipeline import InputError, cli
+
+
+def train(
+    settings: TrainSettings,
+    inputs: pipeline.Settings,
+    *,
+    out: Path,
+    resume: bool = False,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Trains a network, or goes on with an interrupted run, and evaluates it.
+
+    Args:
+        settings: what is trained, and how.
+        inputs: the input stage; its `preprocess` is set to what the backbone was trained on.
+        out: run folder (see `model.run`).
+        resume: go on where the run in `out` was interrupted; begin if nothing is there.
+        console: where progress is shown, standard output by default.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        InputError: `out` holds a run and `resume` is not set, or one that was started with other settings; the dataset,
+            a name, an option or the weights are not to be had; the loss is no longer a number.
+    """
+    console = console or Console()
+    begun = run.exists(out)
+    if begun and not resume:
+        raise InputError(f"{out} holds a run. Pass --resume to go on with it, or another --out to start one.")
+    record = make_record(settings, inputs)
+    if begun:
+        record = _check_same(out, record)
+        if run.finished(out):
+            console.out(f"{out}: this run is finished, nothing is left to do.")
+            return json.loads((out / run.METRICS).read_text())
+    steps_per_epoch(record)
+    with precision.policy(record.environment["precision"]):
+        model, history = _restore(out, record) if begun and (out / run.STATE).exists() else _start(out, record)
+        for line in describe(record, model):
+            console.out(line, highlight=False)
+        if history:
+            console.out(f"resumed after epoch {history[-1]['epoch']}", highlight=False)
+        _fit(out, record, model, history, console)
+        return _finish(out, record, model, history, console)
+
+
+def make_record(settings: TrainSettings, inputs: pipeline.Settings) -> run.Record:
+    """Settles what depends on the backbone, the dataset and the machine."""
+    preprocess = network.find_backbone(settings.backbone).preprocess
+    inputs = dataclasses.replace(inputs, preprocess=preprocess)
+    dataset = pipeline.describe(settings.dataset, data_dir=settings.data_dir, **dataclasses.asdict(inputs))
+    environment = run.environment(precision.resolve(settings.precision), precision.device())
+    return run.Record(settings, inputs, dataclasses.asdict(dataset), environment)
+
+
+def steps_per_epoch(record: run.Record) -> int:
+    """Updates in an epoch; floor(images / batch size) unless `last_batch` says otherwise.
+
+    Raises:
+        InputError: there is not even one.
+    """
+    images, batch_size = record.dataset["splits"].get("train", 0), record.inputs.batch_size
+    last_batch = record.inputs.resolve(training=True).last_batch
+    steps = pipeline.steps(images, batch_size=batch_size, last_batch=last_batch)
+    if steps == 0:
+        raise InputError(
+            f"{record.dataset['name']} has {images} training images, less than a batch; lower batch_size. "
+            f"Received: {batch_size}"
+        )
+    return steps
+
+
+def held_out_split(record: run.Record) -> str:
+    """The split that is evaluated after every epoch: `validation`, or `test` in a dataset that has no other."""
+    for split in ("validation", "test"):
+        if record.dataset["splits"].get(split):
+            return split
+    raise InputError(f"{record.dataset['name']} has neither a validation nor a test split.")
+
+
+def final_split(record: run.Record) -> str:
+    """The split that the finished network is evaluated on: `test`, or `validation` in a dataset without one."""
+    return "test" if record.dataset["splits"].get("test") else "validation"
+
+
+def describe(record: run.Record, model: keras.Model) -> list[str]:
+    """Two lines on what is trained on what."""
+    splits = ", ".join(f"{name} {images}" for name, images in record.dataset["splits"].items())
+    note = "" if held_out_split(record) == "validation" else " (no validation split: test is evaluated every epoch)"
+    trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    where = [record.environment[name] for name in ("backend", "precision", "device")]
+    return [
+        f"{record.dataset['name']}: {len(record.dataset['class_names'])} classes; images: {splits}{note}",
+        f"{record.train.backbone} ({record.train.weights} weights) + {record.train.head} head: "
+        f"{model.count_params():,} parameters, {trained:,} trained; {', '.join(where)}",
+    ]
+
+
+def compile_model(model: keras.Model, settings: TrainSettings) -> None:
+    """Gives the model the reference system's optimiser and loss.
+
+    `InverseTimeDecay` with decay_steps=1 is Keras 2's `SGD(decay=...)`. The labels being integers, the sparse loss has
+    the value that categorical cross-entropy has on one-hot labels.
+    """
+    rate = keras.optimizers.schedules.InverseTimeDecay(settings.learning_rate, 1, settings.decay)
+    model.compile(
+        optimizer=keras.optimizers.SGD(rate, momentum=MOMENTUM, nesterov=True),
+        loss=keras.losses.SparseCategoricalCrossentropy(),
+        # Weighted: under `last_batch="pad"` the mask is the sample weight.
+        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+def should_stop(history: list[run.Row], patience: int) -> bool:
+    """Whether the last `patience` epochs all failed to lower val_loss; never if patience is 0."""
+    return 0 < patience <= len(history) - run.best_epoch(history) if history else False
+
+
+def _check_same(out: Path, record: run.Record) -> run.Record:
+    old = run.read_record(out)
+    run.require_same(old, record)
+    # What `auto` once meant holds for the whole run.
+    return dataclasses.replace(record, environment=record.environment | {"precision": old.environment["precision"]})
+
+
+def _build(record: run.Record, settings: TrainSettings) -> keras.Model:
+    keras.utils.set_random_seed(record.inputs.seed % 2**32)
+    classes = len(record.dataset["class_names"])
+    model = network.build(settings, classes=classes, image_size=record.inputs.image_size)
+    compile_model(model, settings)
+    return model
+
+
+def _start(out: Path, record: run.Record) -> tuple[keras.Model, list[run.Row]]:
+    model = _build(record, record.train)
+    run.write_record(out, record)
+    run.write_atomically(out / run.INITIAL, model.save_weights)
+    history: list[run.Row] = []
+    run.save_state(out, model, history)
+    return model, history
+
+
+def _restore(out: Path, record: run.Record) -> tuple[keras.Model, list[run.Row]]:
+    # All weights come from the checkpoint: neither a download nor the weight file is needed again.
+    model = _build(record, dataclasses.replace(record.train, weights="none"))
+    run.load_initial(out, model)
+    return model, run.load_state(out, model)
+
+
+def _fit(out: Path, record: run.Record, model: keras.Model, history: list[run.Row], console: Console) -> None:
+    settings, steps = record.train, steps_per_epoch(record)
+    if len(history) >= settings.epochs or should_stop(history, settings.early_stopping):
+        return
+    stream, waited = pipeline.timed(_training_batches(record, epoch=len(history)))
+
+    def on_row(row: run.Row) -> bool:
+        _require_finite(row, settings)
+        history.append(row)
+        run.save_state(out, model, history)
+        return should_stop(history, settings.early_stopping)
+
+    images = min(steps * record.inputs.batch_size, record.dataset["splits"]["train"])
+    recorder = Recorder(images=images, waited=lambda: float(waited.numpy()), on_row=on_row, console=console)
+    model.fit(
+        stream,
+        epochs=settings.epochs,
+        initial_epoch=len(history),
+        steps_per_epoch=steps,
+        validation_data=evaluation_batches(record, split=held_out_split(record), cache=record.inputs.cache),
+        callbacks=[recorder, *_tensorboard(out, settings)],
+        shuffle=False,  # the stream is shuffled already
+        verbose=0,
+    )
+
+
+def _require_finite(row: run.Row, settings: TrainSettings) -> None:
+    if not math.isfinite(row["loss"] + row["val_loss"]):
+        raise InputError(
+            f"The loss of epoch {row['epoch']} is not a number; start another run with a learning_rate below "
+            f"{settings.learning_rate}, or with precision float32. Received: loss={row['loss']}"
+        )
+
+
+def _training_batches(record: run.Record, *, epoch: int) -> tf.data.Dataset:
+    settings = record.train
+    return pipeline.load(
+        settings.dataset,
+        split="train",
+        data_dir=settings.data_dir,
+        training=True,
+        epochs=settings.epochs,
+        epoch=epoch,
+        settings=record.inputs,
+    )
+
+
+def _tensorboard(out: Path, settings: TrainSettings) -> list[keras.callbacks.Callback]:
+    if not settings.tensorboard:
+        return []
+    if importlib.util.find_spec("tensorboard") is None:
+        raise InputError("--tensorboard needs its package: pip install 'sentiflow[tensorboard]'.")
+    return [keras.callbacks.TensorBoard(out / "tensorboard")]
+
+
+def _finish(
+    out: Path, record: run.Record, model: keras.Model, history: list[run.Row], console: Console
+) -> dict[str, Any]:
+    best, split = run.best_epoch(history), final_split(record)
+    title = f"{record.dataset['name']}, {record.train.backbone}, {record.train.head} head"
+    plots.draw_curves(history, out / "curves.png", title=title, held_out=held_out_split(record))
+    run.write_atomically(out / run.MODELS["final"], model.save)
+    result = evaluate(out, record, model, split=split)
+    console.out(summary(result), highlight=False)
+    run.load_best(out, model)
+    run.write_atomically(out / run.MODELS["best"], model.save)
+    figures = {name: result[name] for name in ("accuracy", "loss", "macro_f1", "expected_calibration_error")}
+    metrics = {
+        "epochs": len(history),
+        "stopped_early": len(history) < record.train.epochs,
+        "best_epoch": best,
+        "seconds_training": round(sum(row["seconds"] for row in history), 3),
+        split: figures,
+    }
+    run.write_json(out / run.METRICS, metrics)
+    (out / run.INITIAL).unlink(missing_ok=True)
+    console.out(
+        f"Written: {out}/ (model.keras, best.keras of epoch {best}, history.csv, curves.png, ...)", highlight=False
+    )
+    return metrics
+
+
+@click.command(cls=cli.Command)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder the run is written to."
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in --out; its settings are the defaults then.")
+@cli.options(TrainSettings)
+@cli.options(pipeline.Settings, exclude=("preprocess",))
+@click.pass_context
+def main(context: click.Context, out: Path, resume: bool, **options: Any) -> None:
+    """Train a classifier and evaluate it. Without options: experiment 1 of the reference system.
+
+    The run folder holds settings, history, checkpoint, models, plots and the evaluation of the test split.
+    """
+    if resume and run.exists(out):
+        given = {name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+        stored = run.read_record(out)
+        kept = dataclasses.asdict(stored.train) | dataclasses.asdict(stored.inputs)
+        options = {name: value if name in given else kept[name] for name, value in options.items()}
+    train(cli.build(TrainSettings, options), cli.build(pipeline.Settings, options), out=out, resume=resume)
+
+
+if __name__ == "__main__":
+    main()
