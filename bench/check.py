@@ -25,7 +25,7 @@ from bench.original import cover
 
 CAFFE_MEANS = (103.939, 116.779, 123.68)  # blue, green, red; of ImageNet, as in keras.applications
 REDUCE = 4  # pictures are compared at 1/4 of their size
-CANDIDATES = 12  # sources of like colours that a picture is compared with
+CANDIDATES = 12  # sources that a picture is compared with at a time, those of like colours first
 CHECKED = 16  # pictures searched for in the dataset
 BLUR = 1.0  # standard deviation in reduced pixels; makes up for windows that start between two of them
 ANGLE_STEP = 2.5  # degrees between the rotations that are tried
@@ -165,13 +165,19 @@ def find_source(image: np.ndarray, *, sources: Sources, largest_angle: float) ->
     """
     side = image.shape[0] // REDUCE
     small = image.astype(np.float32).reshape(side, REDUCE, side, REDUCE, 3).mean((1, 3))
-    nearest = np.argsort(np.abs(sources.colours - _colours(small)).sum(1))[:CANDIDATES].tolist()
+    nearest = np.argsort(np.abs(sources.colours - _colours(small)).sum(1)).tolist()
     small = _blur(small)
     angles = np.linspace(-largest_angle, largest_angle, 1 + 2 * round(largest_angle / ANGLE_STEP)).tolist()
     views = [(mirrored, angle) for mirrored in (False, True) for angle in angles]
     templates = np.stack([_template(small[:, ::-1] if mirrored else small, angle) for mirrored, angle in views])
-    found = [(*_slide(templates, sources.pixels[source]), source) for source in nearest]
-    fit, view, offset, source = max(found)
+    best = (-np.inf, 0, (0.0, 0.0), 0)
+    # A window may lack the colours of the rest of its source, so the search ends only with a fit, or with all sources.
+    for start in range(0, len(nearest), CANDIDATES):
+        several = nearest[start : start + CANDIDATES]
+        best = max(best, *((*_slide(templates, sources.pixels[source]), source) for source in several))
+        if best[0] >= MIN_FIT:
+            break
+    fit, view, offset, source = best
     mirrored, angle = views[view]
     return Match(fit, source, mirrored, angle, offset)
 

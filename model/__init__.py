@@ -1,5 +1,9 @@
 """The trainer: networks, training runs, their evaluation and predictions. Keras 3, on TensorFlow or JAX."""
 
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as in pipeline, which is imported later
+
 # First of all imports: TensorFlow loads its symbols globally, so a JAX backend has to be loaded before it.
 import keras
 

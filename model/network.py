@@ -116,8 +116,8 @@ HEADS: dict[str, Callable[[keras.KerasTensor, int, float], keras.KerasTensor]] =
 def unfreeze(backbone: keras.Model, count: int) -> None:
     """Freezes every layer of the backbone but the last `count`; BatchNormalization stays frozen among these too.
 
-    That keeps training on a CPU reproducible as well: TensorFlow's gradients of its scales differ in their last bits from
-    run to run, those of convolutions and biases do not.
+    That keeps training on a CPU reproducible as well: TensorFlow's gradients of its scales differ in their last bits
+    from run to run, those of convolutions and biases do not.
 
     Raises:
         InputError: the backbone has fewer layers.

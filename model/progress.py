@@ -31,7 +31,7 @@ class Recorder(keras.callbacks.Callback):
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         rates = (TextColumn("{task.fields[rate]:.0f} images/s, waiting {task.fields[waiting]:.0%}"),)
         self.bar = Progress(*columns, *rates, console=console, transient=True, disable=not console.is_terminal)
-        self.task = self.bar.add_task("", rate=0.0, waiting=0.0)
+        self.task = self.bar.add_task("", total=None, rate=0.0, waiting=0.0)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Shows the bar."""
