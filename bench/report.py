@@ -1,4 +1,4 @@
-"""Tables on the terminal and bar charts, made from rows."""
+"""Tables and bar charts, made from rows; `python -m bench.report FILE.json` prints rows as Markdown."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from rich.console import Console
 from rich.table import Table
 
-from bench.rows import BASELINE, Row, write_csv, write_json
+from bench.rows import BASELINE, Row, read_json, write_csv, write_json
 from bench.settings import Settings
+from pipeline import cli
 
 OURS, OTHERS, ABSENT = "#1f77b4", "#9aa3ad", "#c0392b"
 
@@ -46,6 +48,14 @@ def print_tables(rows: Sequence[Row], console: Console) -> None:
         console.print(table)
     if rows:
         console.print(setting(rows[0]), highlight=False, soft_wrap=True)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows as one Markdown table, and below it what they were measured on."""
+    headings = ("work", "contestant", "images/s", "spread", "x original", "first batch s", "CPU ms/image", "MiB")
+    lines = [headings, ("---", "---", *["---:"] * 6)]
+    lines += [(row.work, row.contestant, *cells(row)) for row in rows if row.status == "ok"]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", setting(rows[0])])
 
 
 def cells(row: Row) -> list[str]:
@@ -115,3 +125,14 @@ def _label_bar(axes: Axes, y: int, row: Row) -> None:
 
 def _text(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
+
+
+@click.command(cls=cli.Command)
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def main(file: Path) -> None:
+    """Prints the rows that a benchmark wrote with --json as a Markdown table."""
+    click.echo(markdown(read_json(file)))
+
+
+if __name__ == "__main__":
+    main()
