@@ -68,7 +68,7 @@ def summary(run: Path, weights: str, images: int, *, seconds: float) -> list[str
     first, best = timed[0], max(timed, key=lambda row: row["images_per_second"])
     return [
         f"built     EmotionROI and Twitter I from {images} sample photographs each: {DEMO / 'data'}",
-        f"trained   mobilenet with {'ImageNet' if weights == 'imagenet' else 'random (no better than chance)'} weights; "
+        f"trained   mobilenet with {'ImageNet' if weights == 'imagenet' else 'random (chance level)'} weights; "
         f"accuracy {metrics[split]['accuracy']:.2f} on split {split}: {run}",
         f"measured  {best['contestant']}: {best['images_per_second']:,.0f} images/s, {best['ratio_to_original']:.0f} "
         f"times {first['contestant']} ({first['images_per_second']:,.0f}): {DEMO / 'throughput.json'}",
