@@ -83,15 +83,12 @@ def grow(name: str, *, data_dir: str, times: int, target: Path) -> None:
 def print_table(pairs: Sequence[tuple[Row, Row]]) -> None:
     """Peak memory side by side."""
     table = Table(title="peak memory of an epoch and the timed windows, MiB", title_justify="left")
-    for heading in ("work", "contestant", "images", "anonymous", "total", "images/s", "status"):
-        words = heading in ("work", "contestant", "status")
-        table.add_column(heading, justify="left" if words else "right", no_wrap=heading != "status")
+    for heading in ("work", "contestant", "images", "anonymous", "total", "images/s"):
+        table.add_column(heading, justify="left" if heading in ("work", "contestant") else "right")
     for row in (row for pair in pairs for row in pair):
-        sizes = [
-            "-" if size is None else f"{size:,.0f}"
-            for size in (row.peak_anonymous_mib, row.peak_total_mib, row.images_per_second)
-        ]
-        table.add_row(row.work, row.contestant, f"{row.images:,}", *sizes, row.status)
+        sizes = ["-" if size is None else f"{size:,.0f}" for size in (row.peak_anonymous_mib, row.peak_total_mib)]
+        rate = row.status if row.images_per_second is None else f"{row.images_per_second:,.0f}"
+        table.add_row(row.work, row.contestant, f"{row.images:,}", *sizes, rate)
     Console().print(table)
 
 

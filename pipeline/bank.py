@@ -1,8 +1,9 @@
-"""Pixel banks: every resized image of a split in one contiguous run of bytes, from which windows are cut.
+"""Where stored images are read from: shards mapped into memory, and banks of resized pixels.
 
-A bank is either the shards themselves, mapped into memory one behind the other (raw storage: the page cache is the
-bank, shared between processes, filled on demand and given back under pressure), or a copy in RAM. Windows of a whole
-batch are cut by one compiled gather of pixel rows; nothing is copied twice, and Python takes no part.
+The shards are mapped one behind the other: the page cache holds them, filled on demand, shared between processes and
+given back under pressure. A bank is every resized image of a split in one contiguous run of bytes: the mapped shards
+themselves (raw storage) or a copy in RAM. Windows of a whole batch are cut from it by one compiled gather of pixel
+rows; nothing is copied twice, and Python takes no part.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import threading
+import time
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -106,7 +110,23 @@ def whole_image(records: Records, settings: Settings) -> Callable[[tf.Tensor], t
     """A function from a position, int64, to that image resized and uncropped: uint8 [h, w, 3]."""
     if records.storage == "raw":
         return mapped_bank(records).image
-    return lambda i: decode(records.fetch(i[None])[0], records.storage, settings)
+    stored = mapped_files(records)
+    return lambda i: decode(stored(i), records.storage, settings)
+
+
+def mapped_files(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from a position, int64, to the bytes of that encoded image: string, out of the mapped shards."""
+    area, bases = _map(records.paths)
+    data = _as_tensor(area)
+    places = tf.constant(np.stack([bases[records.shard] + records.offset, records.length], axis=1))
+
+    def stored(i: tf.Tensor) -> tf.Tensor:
+        first, length = tf.unstack(tf.gather(places, i))
+        # The graph has no cast from bytes to a string; a serialised tensor is one, and ends with the bytes.
+        message = tf.io.serialize_tensor(tf.slice(data, [first], [length]))
+        return tf.strings.substr(message, -length, length)
+
+    return stored
 
 
 def _map(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -125,9 +145,35 @@ def _map(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
             flags = mmap.MAP_PRIVATE | _MAP_FIXED
             if libc.mmap(place, size, mmap.PROT_READ, flags, file.fileno(), 0) != place:
                 raise InputError(f"{path} cannot be mapped into memory: {os.strerror(ctypes.get_errno())}.")
+    threading.Thread(target=_give_back, args=(weakref.ref(area),), daemon=True).start()
     return np.frombuffer(area, np.uint8), bases[:-1]
 
 
+def _give_back(area: weakref.ref[mmap.mmap]) -> None:
+    """Lets go of the pages that were read whenever they come to `_RESIDENT` bytes, until nobody uses the area.
+
+    They stay in the page cache, where they are found again, but no longer count as this process's own: it stays small,
+    however large the files are.
+    """
+    floor = _resident_file_bytes()
+    while (mapped := area()) is not None:
+        if _resident_file_bytes() > floor + _RESIDENT:
+            mapped.madvise(mmap.MADV_DONTNEED)
+            floor = _resident_file_bytes()
+        del mapped
+        time.sleep(0.05)
+
+
+def _resident_file_bytes() -> int:
+    """Bytes of files, libraries included, that this process has mapped and that are in memory; 0 if unknown."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[2]) * mmap.PAGESIZE
+    except OSError:  # macOS
+        return 0
+
+
+_RESIDENT = 2**28
 _MAP_FIXED = 0x10  # the same on Linux and macOS; Python does not name it
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import draws, pixels
-from pipeline.bank import mapped_bank, ram_bank
+from pipeline.bank import mapped_bank, mapped_files, ram_bank
 from pipeline.records import Records, open_records
 from pipeline.settings import InputError, Settings, steps
 from pipeline.view import sample_parameters, view
@@ -165,12 +165,15 @@ def reader(records: Records, settings: Settings) -> Callable[[tf.Tensor, tf.Tens
         bank = ram_bank(records, settings) if settings.cache == "memory" else mapped_bank(records)
         return lambda images, u: bank.windows(images, u[:, :2], settings)
 
+    stored = mapped_files(records)
+    window = tf.TensorSpec((settings.image_size, settings.image_size, 3), tf.uint8)
+
     def read(images: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-        # A dataset inside the stage: the cheapest loop over images that graphs have. Batches run side by side.
-        stored = tf.data.Dataset.from_tensor_slices((records.fetch(images), u[:, :2]))
-        windows = stored.map(lambda data, place: pixels.decode_window(data, place, records.storage, settings))
-        batch = windows.batch(tf.shape(images, tf.int64)[0]).get_single_element()
-        return tf.ensure_shape(batch, (images.shape[0], settings.image_size, settings.image_size, 3))
+        def one(place: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            return pixels.decode_window(stored(place[0]), place[1], records.storage, settings)
+
+        # One after the other: it is batches that run side by side.
+        return tf.map_fn(one, (images, u[:, :2]), fn_output_signature=window, parallel_iterations=1)
 
     return read
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from pipeline.settings import CROP_FRACTION, InputError, Settings
@@ -33,8 +32,8 @@ class Records:
     Attributes:
         paths: shard files.
         shard: int32 [n], the shard each record lies in.
-        start: int64 [n], first byte of the record in its shard.
         offset: int64 [n], first byte of the image's value in its shard.
+        length: int64 [n], bytes of that value.
         shape: int32 [n, 2], stored height and width in pixels; zeros unless the storage is `raw`.
         label: int32 [n].
         filename: str [n].
@@ -44,8 +43,8 @@ class Records:
 
     paths: tuple[str, ...]
     shard: np.ndarray
-    start: np.ndarray
     offset: np.ndarray
+    length: np.ndarray
     shape: np.ndarray
     label: np.ndarray
     filename: np.ndarray
@@ -58,24 +57,9 @@ class Records:
     def take(self, chosen: np.ndarray) -> Records:
         """The records that a boolean mask or an array of positions names."""
         arrays = {
-            name: getattr(self, name)[chosen] for name in ("shard", "start", "offset", "shape", "label", "filename")
+            name: getattr(self, name)[chosen] for name in ("shard", "offset", "length", "shape", "label", "filename")
         }
         return dataclasses.replace(self, **arrays, extra={name: value[chosen] for name, value in self.extra.items()})
-
-    def fetch(self, images: tf.Tensor) -> tf.Tensor:
-        """Reads the images' stored bytes inside a graph.
-
-        Args:
-            images: int64 [b], positions.
-
-        Returns:
-            string [b].
-        """
-        places = tf.gather(tf.constant(self.paths), tf.gather(self.shard, images)), tf.gather(self.start, images)
-        records = tf.data.Dataset.from_tensor_slices(places).flat_map(_record)
-        examples = records.batch(tf.shape(images, tf.int64)[0]).get_single_element()
-        value = {"image": tf.io.FixedLenFeature([], tf.string)}
-        return tf.ensure_shape(tf.io.parse_example(examples, value)["image"], images.shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,13 +147,6 @@ def _compose(dataset: str, records: Records, split: str, settings: Settings) -> 
     return records if split == "all" else records.take(held_out if split == "validation" else ~held_out)
 
 
-def _record(path: tf.Tensor, start: tf.Tensor) -> tf.data.Dataset:
-    reader = tf.raw_ops.TFRecordDatasetV2(
-        filenames=[path], compression_type="", buffer_size=tf.constant(0, tf.int64), byte_offsets=[start]
-    )
-    return tf.data.experimental.from_variant(reader, tf.TensorSpec([], tf.string)).take(1)
-
-
 def _is_composed(builder: tfds.core.DatasetBuilder) -> bool:
     """Whether training and validation images are told apart by features (Twitter I) rather than by TFDS splits."""
     return "agreement" in builder.info.features
@@ -236,8 +213,8 @@ def _index(builder: tfds.core.DatasetBuilder, splits: tuple[str, ...], storage: 
     return Records(
         paths=tuple(paths),
         shard=np.array(shard, np.int32),
-        start=np.array([row["/start"] for row in rows], np.int64),
         offset=places[:, 0],
+        length=places[:, 1],
         shape=np.array(shape, np.int32).reshape(-1, 2),
         label=np.array([row["label"][0] for row in rows], np.int32),
         filename=np.array([row["filename"] for row in rows], object),
@@ -257,7 +234,7 @@ def _rows(path: str) -> Iterator[dict[str, Any]]:
             following = start + _HEADER + length + _FOOTER
             if following > end:
                 raise InputError(f"{path} is cut short or damaged at byte {start}; rebuild the dataset.")
-            yield {"/start": start, **_features(file, start + _HEADER, start + _HEADER + length)}
+            yield _features(file, start + _HEADER, start + _HEADER + length)
             start = following
 
 

@@ -5,6 +5,8 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import pipeline
-from pipeline import draws
+from pipeline import bank, draws
 from pipeline.pixels import cover_shape
 from pipeline.records import open_records
 
@@ -246,6 +248,24 @@ def test_errors_name_rule_and_remedy(data_dir, options, words):
 def test_missing_dataset_names_the_command(tmp_path):
     with pytest.raises(pipeline.InputError, match="tfds build builders/emotionroi --config jpeg256"):
         pipeline.load("emotionroi/jpeg256", split="train", data_dir=str(tmp_path))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system does not tell what is resident")
+def test_pages_that_were_read_are_given_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(bank, "_RESIDENT", 0)
+    (tmp_path / "shard").write_bytes(os.urandom(2**26))
+    threads = threading.active_count()
+    data, _ = bank._map((str(tmp_path / "shard"),))
+    before, deadline = bank._resident_file_bytes(), time.monotonic() + 20
+    assert data[::4096].sum() > 0
+    while bank._resident_file_bytes() > before + 2**24:
+        assert time.monotonic() < deadline, "64 MiB are still resident"
+        time.sleep(0.01)
+    assert threading.active_count() == threads + 1
+    del data
+    while threading.active_count() > threads:
+        assert time.monotonic() < deadline, "the thread outlives what it watches"
+        time.sleep(0.01)
 
 
 def test_damaged_shard_is_named(data_dir, tmp_path):
