@@ -1,15 +1,12 @@
 """The trainer: networks, training runs, their evaluation and predictions. Keras 3, on TensorFlow or JAX."""
 
-import os
+import pipeline  # noqa: F401  # first: it loads the backends in the order that they bear
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as in pipeline, which is imported later
-
-# First of all imports: TensorFlow loads its symbols globally, so a JAX backend has to be loaded before it.
+# isort: split
 import keras
+import tensorflow as tf
 
 if keras.backend.backend() == "jax":
-    import tensorflow as tf
-
     # TensorFlow only feeds the network here; it would take the memory of the GPU that JAX computes on.
     tf.config.set_visible_devices([], "GPU")
 

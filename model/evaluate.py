@@ -38,7 +38,7 @@ def evaluate(
     heading = {"dataset": record.dataset["name"], "split": split, "model": model, "class_names": names}
     result = heading | metrics.evaluate(probabilities, labels, names)
     suffix = split if model == "final" else f"{split}-{model}"
-    title = f"{record.dataset['name']}, {split}: accuracy {result['accuracy']:.1%} of {len(labels)} images"
+    title = f"{record.dataset['name']}, {split}\naccuracy {result['accuracy']:.1%} of {len(labels)} images"
     run.write_json(folder / f"evaluation-{suffix}.json", result)
     matrix = np.array(result["confusion_matrix"])
     run.write_json(folder / f"confusion-{suffix}.json", {"class_names": names, "confusion_matrix": matrix.tolist()})
@@ -59,7 +59,9 @@ def predict_split(record: run.Record, network: keras.Model, *, split: str) -> tu
     return np.concatenate(probabilities), np.concatenate(labels)
 
 
-def evaluation_batches(record: run.Record, *, split: str, cache: Literal["none", "memory"] = "none") -> tf.data.Dataset:
+def evaluation_batches(
+    record: run.Record, *, split: str, cache: Literal["none", "memory", "device"] = "none"
+) -> tf.data.Dataset:
     """A split as a run evaluates it: center crop, no augmentation, every image once, the last batch as it comes."""
     settings = dataclasses.replace(_evaluation_inputs(record), cache=cache)
     return pipeline.load(record.train.dataset, split=split, data_dir=record.train.data_dir, settings=settings)

@@ -55,7 +55,8 @@ def draw_confusion(matrix: np.ndarray, class_names: list[str], path: Path, *, ti
     ticks = range(len(class_names))
     axes.set_xticks(ticks, class_names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(ticks, class_names)
-    axes.set(xlabel="predicted", ylabel="true", title=title)
+    axes.set(xlabel="predicted", ylabel="true")
+    figure.suptitle(title, fontsize=11)  # of the figure, which is wider than the axes
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, format=PercentFormatter(1, decimals=0))
@@ -66,7 +67,7 @@ def draw_confusion(matrix: np.ndarray, class_names: list[str], path: Path, *, ti
 
 def draw_calibration(calibration: Calibration, path: Path, *, title: str) -> None:
     """Reliability diagram as PNG: accuracy by confidence, and how many images have that confidence."""
-    figure = Figure(figsize=(5, 5.5), layout="constrained")
+    figure = Figure(figsize=(5, 5.8), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bins = len(calibration.images)
     edges, filled = np.arange(bins) / bins, calibration.images > 0
@@ -79,7 +80,8 @@ def draw_calibration(calibration: Calibration, path: Path, *, title: str) -> Non
         color=HELD_OUT,
         label="mean confidence of bin",
     )
-    above.set(title=f"{title}\nexpected calibration error {calibration.error:.3f}", ylabel="accuracy", ylim=(0, 1.02))
+    figure.suptitle(f"{title}\nexpected calibration error {calibration.error:.3f}", fontsize=11)
+    above.set(ylabel="accuracy", ylim=(0, 1.02))
     above.legend(frameon=False, loc="upper left", fontsize=9)
     below.bar(edges, calibration.images, 1 / bins, align="edge", color=MUTED, edgecolor="white")
     below.set(xlabel="confidence (probability of the predicted class)", ylabel="images", xlim=(0, 1))

@@ -51,7 +51,7 @@ HISTORY_FIELDS = (
 )
 
 # Settings that do not change what is computed: a resumed run may differ in them.
-PLACES = ("data_dir", "tensorboard")
+PLACES = ("data_dir", "steps_per_execution", "tensorboard")
 
 Row = dict[str, float]
 

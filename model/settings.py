@@ -39,6 +39,7 @@ class TrainSettings:
     precision: Literal["auto", "float32", "bfloat16", "float16"] = _option(
         "auto", "auto: bfloat16 where the hardware has it, else float32."
     )
+    steps_per_execution: int = _option(1, "Updates in one call of the accelerator; metrics are read between calls.")
     tensorboard: bool = _option(False, "Write TensorBoard logs into the run folder.")
 
     def __post_init__(self) -> None:
@@ -48,6 +49,7 @@ class TrainSettings:
             "decay": (self.decay >= 0, "0 or more"),
             "dropout": (0 <= self.dropout < 1, "in [0, 1)"),
             "fine_tune": (self.fine_tune >= 0, "0 or more layers"),
+            "steps_per_execution": (self.steps_per_execution >= 1, "at least 1"),
             "early_stopping": (self.early_stopping >= 0, "0 or more epochs"),
         }
         for name, (holds, rule) in rules.items():

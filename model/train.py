@@ -17,6 +17,7 @@ from rich.console import Console
 
 import pipeline
 from model import network, plots, precision, run
+from model.device import OnDevice
 from model.evaluate import evaluate, evaluation_batches, summary
 from model.progress import Recorder
 from model.settings import MOMENTUM, TrainSettings
@@ -127,13 +128,28 @@ def compile_model(model: keras.Model, settings: TrainSettings) -> None:
     the value that categorical cross-entropy has on one-hot labels.
     """
     rate = keras.optimizers.schedules.InverseTimeDecay(settings.learning_rate, 1, settings.decay)
+    _compile(model, keras.optimizers.SGD(rate, momentum=MOMENTUM, nesterov=True), settings)
+    model.optimizer.build(model.trainable_variables)
+
+
+def fed_by(model: keras.Model, record: run.Record) -> keras.Model:
+    """The compiled model as the tier feeds it: itself, or, for the tier `device`, behind the dataset's pixels."""
+    if record.inputs.cache != "device":
+        return model
+    settings = record.train
+    fed = OnDevice(model, record.inputs, dataset=settings.dataset, data_dir=settings.data_dir)
+    _compile(fed, model.optimizer, settings)
+    return fed
+
+
+def _compile(model: keras.Model, optimizer: keras.Optimizer, settings: TrainSettings) -> None:
     model.compile(
-        optimizer=keras.optimizers.SGD(rate, momentum=MOMENTUM, nesterov=True),
+        optimizer=optimizer,
         loss=keras.losses.SparseCategoricalCrossentropy(),
         # Weighted: under `last_batch="pad"` the mask is the sample weight.
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        steps_per_execution=settings.steps_per_execution,
     )
-    model.optimizer.build(model.trainable_variables)
 
 
 def should_stop(history: list[run.Row], patience: int) -> bool:
@@ -186,7 +202,7 @@ def _fit(out: Path, record: run.Record, model: keras.Model, history: list[run.Ro
 
     images = min(steps * record.inputs.batch_size, record.dataset["splits"]["train"])
     recorder = Recorder(images=images, waited=lambda: float(waited.numpy()), on_row=on_row, console=console)
-    model.fit(
+    fed_by(model, record).fit(
         stream,
         epochs=settings.epochs,
         initial_epoch=len(history),

@@ -1,12 +1,43 @@
 """The input path: from prepared TFRecords to the batches that a model sees."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 
-# TensorFlow's C++ chatter would bury the one line that a command has to say; errors reach Python as exceptions.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from pipeline.graph import filenames, load, read_image, timed
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Drops what C++ libraries write to standard error while they are loaded, errors being Python's exceptions.
+
+    It would bury the one line that a command has to say, and some of it comes before any setting is heeded.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with open(os.devnull, "wb") as null, contextlib.suppress(OSError), os.fdopen(os.dup(2), "wb") as kept:
+        os.dup2(null.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept.fileno(), 2)
+
+
+with _without_chatter():
+    import keras  # noqa: F401  # before TensorFlow, whose symbols are global: a JAX backend must be loaded by then
+    import tensorflow  # noqa: F401
+
+from pipeline.graph import device_pixels, filenames, load, read_image, see_places, timed
 from pipeline.records import Description, describe
 from pipeline.settings import InputError, Settings, steps
 
-__all__ = ["Description", "InputError", "Settings", "describe", "filenames", "load", "read_image", "steps", "timed"]
+__all__ = [
+    "Description",
+    "InputError",
+    "Settings",
+    "describe",
+    "device_pixels",
+    "filenames",
+    "load",
+    "read_image",
+    "see_places",
+    "steps",
+    "timed",
+]

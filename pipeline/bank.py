@@ -1,29 +1,26 @@
-"""Where stored images are read from: shards mapped into memory, and banks of resized pixels.
+"""Pixel banks: every resized image of a split in one contiguous run of bytes, from which windows are cut.
 
-The shards are mapped one behind the other: the page cache holds them, filled on demand, shared between processes and
-given back under pressure. A bank is every resized image of a split in one contiguous run of bytes: the mapped shards
-themselves (raw storage) or a copy in RAM. Windows of a whole batch are cut from it by one compiled gather of pixel
-rows; nothing is copied twice, and Python takes no part.
+A bank is either the mapped shards themselves (raw storage), or a copy in RAM, or a copy in an accelerator's memory.
+Windows of a whole batch are cut by one compiled gather of pixel rows; nothing is copied twice, and Python takes no
+part.
 """
 
 from __future__ import annotations
 
-import ctypes
-import mmap
+import io
 import os
-import threading
-import time
-import weakref
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.compiler.xla import xla_data_pb2
 
-from pipeline.pixels import corner, decode
+from pipeline.mapping import map_files
+from pipeline.pixels import corner, cover_shape, decode
 from pipeline.records import Records
 from pipeline.settings import InputError, Settings
 
@@ -31,41 +28,56 @@ from pipeline.settings import InputError, Settings
 _ROWS = xla_data_pb2.GatherDimensionNumbers(offset_dims=[2], start_index_map=[0], index_vector_dim=2)
 
 
+class Layout:
+    """Where the resized pixels of n images lie.
+
+    Attributes:
+        start: int64 [n], first byte of each image.
+        shape: int64 [n, 2], height and width in pixels.
+    """
+
+    def __init__(self, start: np.ndarray, shape: np.ndarray) -> None:
+        self.start = tf.constant(start, tf.int64)
+        self.shape = tf.constant(shape, tf.int64)
+
+    def places(self, images: tf.Tensor, draws: tf.Tensor, settings: Settings) -> tuple[tf.Tensor, tf.Tensor]:
+        """Chooses one window of each image.
+
+        Args:
+            images: int64 [b], positions.
+            draws: float64 [b, 2] in [0, 1): vertical and horizontal place of each random window.
+            settings: resolved settings.
+
+        Returns:
+            The first byte of each window, and the width in pixels of the image that it lies in: both int64 [b].
+        """
+        shape = tf.gather(self.shape, images)
+        place = corner(shape, draws, settings)
+        width = shape[:, 1]
+        return tf.gather(self.start, images) + 3 * (place[:, 0] * width + place[:, 1]), width
+
+
 class Bank:
     """Resized pixels of n images.
 
     Attributes:
         data: uint8 [bytes].
-        start: int64 [n], first byte of each image in `data`.
-        shape: int64 [n, 2], height and width in pixels.
+        layout: where each image lies among them.
     """
 
-    def __init__(self, data: tf.Tensor, start: np.ndarray, shape: np.ndarray) -> None:
+    def __init__(self, data: tf.Tensor, layout: Layout) -> None:
         self.data = data
-        self.start = tf.constant(start, tf.int64)
-        self.shape = tf.constant(shape, tf.int64)
+        self.layout = layout
 
     def windows(self, images: tf.Tensor, draws: tf.Tensor, settings: Settings) -> tf.Tensor:
-        """Cuts one window from each image.
-
-        Args:
-            images: int64 [b], positions in the bank.
-            draws: float64 [b, 2] in [0, 1): vertical and horizontal place of each random window.
-            settings: resolved settings.
-
-        Returns:
-            uint8 [b, s, s, 3].
-        """
-        shape = tf.gather(self.shape, images)
-        place = corner(shape, draws, settings)
-        width = shape[:, 1]
-        first = tf.gather(self.start, images) + 3 * (place[:, 0] * width + place[:, 1])
+        """Cuts the windows that `Layout.places` chooses: uint8 [b, s, s, 3]."""
+        first, width = self.layout.places(images, draws, settings)
         return _cut(self.data, first, 3 * width, settings.image_size)
 
     def image(self, i: tf.Tensor) -> tf.Tensor:
         """Image i, uncropped: uint8 [h, w, 3]."""
-        height, width = self.shape[i, 0], self.shape[i, 1]
-        return tf.reshape(self.data[self.start[i] : self.start[i] + 3 * height * width], [height, width, 3])
+        start, (height, width) = self.layout.start[i], tf.unstack(self.layout.shape[i])
+        return tf.reshape(self.data[start : start + 3 * height * width], [height, width, 3])
 
 
 @tf.function(jit_compile=True)
@@ -77,8 +89,8 @@ def _cut(data: tf.Tensor, first: tf.Tensor, stride: tf.Tensor, size: int) -> tf.
 
 def mapped_bank(records: Records) -> Bank:
     """Maps the shards of raw storage into memory, without reading them."""
-    area, bases = _map(records.paths)
-    return Bank(_as_tensor(area), bases[records.shard] + records.offset, records.shape)
+    area, bases = map_files(records.paths)
+    return Bank(_as_tensor(area), Layout(bases[records.shard] + records.offset, records.shape))
 
 
 def ram_bank(records: Records, settings: Settings) -> Bank:
@@ -87,12 +99,41 @@ def ram_bank(records: Records, settings: Settings) -> Bank:
     Raises:
         InputError: the pixels do not fit into the free memory.
     """
+    data, shapes = _fill(records, settings)
+    return Bank(_as_tensor(data), Layout(_starts(shapes), shapes))
+
+
+def device_pixels(records: Records, settings: Settings) -> np.ndarray:
+    """The resized pixels of a dataset in the order that `device_layout` tells: uint8 [pixels, 3].
+
+    Args:
+        records: all records of the dataset.
+        settings: resolved settings.
+
+    Raises:
+        InputError: the pixels do not fit into the free memory, or are too many to be counted in 31 bits.
+    """
+    data, _ = _fill(records, settings)
+    if data.size // 3 > np.iinfo(np.int32).max:
+        raise InputError(f"{data.size / 2**30:.1f} GiB of pixels are too many for cache='device'; use cache='memory'.")
+    return data.reshape(-1, 3)
+
+
+def device_layout(records: Records, chosen: Records, settings: Settings) -> Layout:
+    """Where the chosen of all records lie among the bytes of `device_pixels`."""
+    shapes = _resized_shapes(records, settings)
+    rows = np.searchsorted(records.number, chosen.number)
+    return Layout(_starts(shapes)[rows], shapes[rows])
+
+
+def _fill(records: Records, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """All images, one behind the other: uint8 [bytes]; and their heights and widths: int64 [n, 2]."""
     shapes, parts, room = [], [], _free_memory()
     images = tf.data.Dataset.range(len(records)).map(
         whole_image(records, settings), num_parallel_calls=tf.data.AUTOTUNE
     )
     with Progress(console=Console(stderr=True), transient=True, disable=not os.isatty(2)) as progress:
-        for pixels in progress.track(images.prefetch(2), total=len(records), description="Filling the memory tier"):
+        for pixels in progress.track(images.prefetch(2), total=len(records), description="Reading all images"):
             parts.append(pixels.numpy())
             shapes.append(parts[-1].shape[:2])
             room -= parts[-1].nbytes
@@ -103,7 +144,26 @@ def ram_bank(records: Records, settings: Settings) -> Bank:
     for i in range(len(parts)):
         data[start[i] : start[i + 1]] = parts[i].ravel()
         parts[i] = None  # memory is given back as fast as it is taken
-    return Bank(_as_tensor(data), start[:-1], np.array(shapes, np.int64).reshape(-1, 2))
+    return data, np.array(shapes, np.int64).reshape(-1, 2)
+
+
+def _starts(shapes: np.ndarray) -> np.ndarray:
+    """First byte of each image when they lie one behind the other: int64 [n]."""
+    return np.cumsum(3 * shapes.prod(axis=1)) - 3 * shapes.prod(axis=1)
+
+
+def _resized_shapes(records: Records, settings: Settings) -> np.ndarray:
+    """Height and width of every resized image, from what the files' headers say: int64 [n, 2]."""
+    if records.storage == "raw":
+        return records.shape.astype(np.int64)
+    area, bases = map_files(records.paths)
+    first = bases[records.shard] + records.offset
+    sizes = [
+        Image.open(io.BytesIO(area[start : start + length].tobytes())).size
+        for start, length in zip(first, records.length, strict=True)
+    ]
+    shapes = tf.constant([(height, width) for width, height in sizes], tf.int64)
+    return (cover_shape(shapes, settings) if records.storage == "original" else shapes).numpy()
 
 
 def whole_image(records: Records, settings: Settings) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -116,7 +176,7 @@ def whole_image(records: Records, settings: Settings) -> Callable[[tf.Tensor], t
 
 def mapped_files(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function from a position, int64, to the bytes of that encoded image: string, out of the mapped shards."""
-    area, bases = _map(records.paths)
+    area, bases = map_files(records.paths)
     data = _as_tensor(area)
     places = tf.constant(np.stack([bases[records.shard] + records.offset, records.length], axis=1))
 
@@ -127,54 +187,6 @@ def mapped_files(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
         return tf.strings.substr(message, -length, length)
 
     return stored
-
-
-def _map(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Maps files one behind the other: their bytes, uint8, and where each begins, int64 [files]."""
-    sizes = [os.path.getsize(path) for path in paths]
-    pages = [-(-size // mmap.PAGESIZE) * mmap.PAGESIZE for size in sizes]
-    bases = np.cumsum([0, *pages])
-    area = mmap.mmap(-1, int(bases[-1]))  # reserves addresses only; the files take their place
-    address = ctypes.addressof(ctypes.c_char.from_buffer(area))
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
-    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
-    for path, base, size in zip(paths, bases, sizes, strict=False):
-        with open(path, "rb") as file:
-            place = address + int(base)
-            flags = mmap.MAP_PRIVATE | _MAP_FIXED
-            if libc.mmap(place, size, mmap.PROT_READ, flags, file.fileno(), 0) != place:
-                raise InputError(f"{path} cannot be mapped into memory: {os.strerror(ctypes.get_errno())}.")
-    threading.Thread(target=_give_back, args=(weakref.ref(area),), daemon=True).start()
-    return np.frombuffer(area, np.uint8), bases[:-1]
-
-
-def _give_back(area: weakref.ref[mmap.mmap]) -> None:
-    """Lets go of the pages that were read whenever they come to `_RESIDENT` bytes, until nobody uses the area.
-
-    They stay in the page cache, where they are found again, but no longer count as this process's own: it stays small,
-    however large the files are.
-    """
-    floor = _resident_file_bytes()
-    while (mapped := area()) is not None:
-        if _resident_file_bytes() > floor + _RESIDENT:
-            mapped.madvise(mmap.MADV_DONTNEED)
-            floor = _resident_file_bytes()
-        del mapped
-        time.sleep(0.05)
-
-
-def _resident_file_bytes() -> int:
-    """Bytes of files, libraries included, that this process has mapped and that are in memory; 0 if unknown."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[2]) * mmap.PAGESIZE
-    except OSError:  # macOS
-        return 0
-
-
-_RESIDENT = 2**28
-_MAP_FIXED = 0x10  # the same on Linux and macOS; Python does not name it
 
 
 def _as_tensor(data: np.ndarray) -> tf.Tensor:

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline import draws, pixels
-from pipeline.bank import mapped_bank, mapped_files, ram_bank
+from pipeline import bank, draws, pixels
 from pipeline.records import Records, open_records
 from pipeline.settings import InputError, Settings, steps
-from pipeline.view import sample_parameters, view
+from pipeline.view import sample_parameters, see, view
 
 
 def load(
@@ -52,8 +51,9 @@ def load(
 
     Returns:
         A dataset of known cardinality. Elements are (image, label): float32 [b, s, s, 3], or uint8 without
-        preprocessing, and int32 [b]. Under `last_batch="pad"` a third element, float32 [b], is 1 for images and 0 for
-        padding, which Keras takes as sample weights.
+        preprocessing, and int32 [b]. The tier `device` gives in the images' stead a dict that tells `see_places` which
+        windows of `device_pixels` to look at, and how. Under `last_batch="pad"` a third element, float32 [b], is 1 for
+        images and 0 for padding, which Keras takes as sample weights.
 
     Raises:
         InputError: no such dataset or split, or settings that the storage cannot serve. The message says what to do.
@@ -64,16 +64,59 @@ def load(
     if not 0 <= epoch <= epochs or not 0 <= step <= plan.steps:
         rule = f"(epoch, step) must lie within {epochs} epochs of {plan.steps} steps"
         raise InputError(f"{rule}. Received: {(epoch, step)}")
-    read = reader(records, settings)
 
     ds = tf.data.Dataset.range(epoch * plan.steps + step, epochs * plan.steps)
     ds = ds.map(plan)  # step -> image numbers, labels, mask, draws
-    ds = ds.map(lambda index, rest, u: (read(index, u), rest, u), num_parallel_calls=cores())  # -> uint8 windows
-    ds = ds.map(lambda image, rest, u: (_see(image, u, settings), *rest), num_parallel_calls=cores())
+    if settings.cache == "device":
+        places = _places(dataset, records, data_dir, settings)
+        ds = ds.map(lambda index, rest, u: (places(index, u), *rest))  # -> what to look at, and how
+    else:
+        read = reader(records, settings)
+        ds = ds.map(lambda index, rest, u: (read(index, u), rest, u), num_parallel_calls=cores())  # -> uint8 windows
+        ds = ds.map(lambda image, rest, u: (_see(image, u, settings), *rest), num_parallel_calls=cores())
     tuning = tf.data.Options()
     tuning.experimental_optimization.apply_default_optimizations = False  # they would copy the whole bank
     ds = ds.with_options(tuning)
     return ds.prefetch(2) if device is None else ds.apply(tf.data.experimental.prefetch_to_device(device, 2))
+
+
+def device_pixels(
+    dataset: str, *, data_dir: str = "data", settings: Settings | None = None, **options: Any
+) -> np.ndarray:
+    """The resized pixels of a whole dataset, for the memory of an accelerator: uint8 [pixels, 3].
+
+    Args:
+        dataset: "name/config".
+        data_dir: the folder given to `tfds build --data_dir`.
+        settings: the input settings; None for the defaults.
+        **options: fields of `Settings` to replace.
+
+    Raises:
+        InputError: they do not fit into the free memory, or what `load` raises.
+    """
+    settings = dataclasses.replace(settings or Settings(), **options).resolve(training=False)
+    return bank.device_pixels(open_records(dataset, split="all", data_dir=data_dir, settings=settings), settings)
+
+
+def see_places(pixels: Any, places: dict[str, Any], *, ops: Any, image_size: int, preprocess: str | None) -> Any:
+    """The images that a batch of the tier `device` stands for, from pixels that the device holds.
+
+    Args:
+        pixels: uint8 [pixels, 3], what `device_pixels` gave.
+        places: the batch: `first`, int32 [b], the window's first pixel; `width`, int32 [b], from one row of it to the
+            next; and the parameters of the view.
+        ops: `keras.ops`, to work inside a model on any backend.
+        image_size: side of the window in pixels.
+        preprocess: as in `Settings`.
+
+    Returns:
+        float32 [b, s, s, 3], or uint8 without preprocessing: what the other tiers give.
+    """
+    parameters = {name: value for name, value in places.items() if name not in ("first", "width")}
+    steps = np.arange(image_size, dtype=np.int32)
+    rows = places["first"][:, None] + steps * places["width"][:, None]
+    windows = ops.take(pixels, rows[:, :, None] + steps, axis=0)
+    return see(windows, ops=ops, preprocess=preprocess, **parameters)
 
 
 def filenames(dataset: str, *, split: str, data_dir: str = "data", **settings: Any) -> list[str]:
@@ -155,6 +198,19 @@ class _Plan:
         return images, rest, draws.uniforms(positions, seed=self._settings.seed, epoch=epoch)
 
 
+def _places(dataset: str, records: Records, data_dir: str, settings: Settings) -> Callable[..., dict[str, tf.Tensor]]:
+    """(images int64 [b], draws float64 [b, 8]) -> what `see_places` needs to know of a batch."""
+    everything = open_records(dataset, split="all", data_dir=data_dir, settings=settings)
+    layout = bank.device_layout(everything, records, settings)
+
+    def places(images: tf.Tensor, u: tf.Tensor) -> dict[str, tf.Tensor]:
+        first, width = layout.places(images, u[:, :2], settings)
+        spots = {"first": tf.cast(first // 3, tf.int32), "width": tf.cast(width, tf.int32)}
+        return spots | sample_parameters(u, settings)
+
+    return places
+
+
 def _see(windows: tf.Tensor, u: tf.Tensor, settings: Settings) -> tf.Tensor:
     return view(windows, preprocess=settings.preprocess, **sample_parameters(u, settings))
 
@@ -162,10 +218,11 @@ def _see(windows: tf.Tensor, u: tf.Tensor, settings: Settings) -> tf.Tensor:
 def reader(records: Records, settings: Settings) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """(images int64 [b], draws float64 [b, 8]) -> uint8 windows [b, s, s, 3], by storage and tier."""
     if settings.cache == "memory" or records.storage == "raw":
-        bank = ram_bank(records, settings) if settings.cache == "memory" else mapped_bank(records)
-        return lambda images, u: bank.windows(images, u[:, :2], settings)
+        copied = settings.cache == "memory"
+        windows = (bank.ram_bank(records, settings) if copied else bank.mapped_bank(records)).windows
+        return lambda images, u: windows(images, u[:, :2], settings)
 
-    stored = mapped_files(records)
+    stored = bank.mapped_files(records)
     window = tf.TensorSpec((settings.image_size, settings.image_size, 3), tf.uint8)
 
     def read(images: tf.Tensor, u: tf.Tensor) -> tf.Tensor:

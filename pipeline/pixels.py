@@ -39,15 +39,15 @@ def corner(shape: tf.Tensor, draws: tf.Tensor, settings: Settings) -> tf.Tensor:
 
 
 def cover_shape(shape: tf.Tensor, settings: Settings) -> tf.Tensor:
-    """Height and width after the image is scaled to cover the square of `settings.cover` pixels: int64 [2].
+    """Height and width after the image is scaled to cover the square of `settings.cover` pixels: int64 [..., 2].
 
     An image that already is the window is left as it is. The result is never smaller than the window.
     """
     size = settings.image_size
     sides = tf.cast(shape, tf.float64)
-    ratio = tf.reduce_max(settings.cover / sides)
+    ratio = tf.reduce_max(settings.cover / sides, axis=-1, keepdims=True)
     covered = tf.maximum(tf.cast(sides * ratio, tf.int64), size)
-    return tf.where(tf.reduce_all(tf.equal(shape, size)), tf.cast(shape, tf.int64), covered)
+    return tf.where(tf.reduce_all(tf.equal(shape, size), axis=-1, keepdims=True), tf.cast(shape, tf.int64), covered)
 
 
 def decode(data: tf.Tensor, storage: str, settings: Settings) -> tf.Tensor:

@@ -11,6 +11,7 @@ https://protobuf.dev/programming-guides/encoding (wire format).
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ class Records:
 
     Attributes:
         paths: shard files.
+        number: int64 [n], each record's number among those of the whole dataset.
         shard: int32 [n], the shard each record lies in.
         offset: int64 [n], first byte of the image's value in its shard.
         length: int64 [n], bytes of that value.
@@ -42,6 +44,7 @@ class Records:
     """
 
     paths: tuple[str, ...]
+    number: np.ndarray
     shard: np.ndarray
     offset: np.ndarray
     length: np.ndarray
@@ -56,9 +59,8 @@ class Records:
 
     def take(self, chosen: np.ndarray) -> Records:
         """The records that a boolean mask or an array of positions names."""
-        arrays = {
-            name: getattr(self, name)[chosen] for name in ("shard", "offset", "length", "shape", "label", "filename")
-        }
+        names = ("number", "shard", "offset", "length", "shape", "label", "filename")
+        arrays = {name: getattr(self, name)[chosen] for name in names}
         return dataclasses.replace(self, **arrays, extra={name: value[chosen] for name, value in self.extra.items()})
 
 
@@ -206,12 +208,15 @@ def _index(builder: tfds.core.DatasetBuilder, splits: tuple[str, ...], storage: 
         raise InputError(
             f"{builder.data_dir} should hold {expected} images but its shards hold {len(rows)}; rebuild it."
         )
+    before = itertools.takewhile(lambda item: item[0] != splits[0], builder.info.splits.items())
+    first = sum(split.num_examples for _, split in before)
     value = "image/value" if rows and "image/value" in rows[0] else "image"
     places = np.array([row[value] for row in rows], np.int64).reshape(-1, 2)
     shape = [row["image/shape"][:2] if "image/shape" in row else (0, 0) for row in rows]
     extra = [name for name in ("agreement", "validation", "fold") if rows and name in rows[0]]
     return Records(
         paths=tuple(paths),
+        number=first + np.arange(len(rows)),
         shard=np.array(shard, np.int32),
         offset=places[:, 0],
         length=places[:, 1],

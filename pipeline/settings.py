@@ -38,7 +38,9 @@ class Settings:
     brightness: float = _option(0.0, "Fraction; pixels are multiplied by U(1 - brightness, 1 + brightness).")
     contrast: float = _option(0.0, "Fraction; distances to the mean are multiplied by U(1 - contrast, 1 + contrast).")
     preprocess: Literal["caffe", "tf", "torch", "none"] | None = _option("caffe", "Value range of keras.applications.")
-    cache: Literal["none", "memory"] = _option("memory", "none: stream records; memory: keep resized pixels in RAM.")
+    cache: Literal["none", "memory", "device"] = _option(
+        "memory", "none: stream records; memory: resized pixels in RAM; device: in the accelerator's memory."
+    )
     last_batch: Literal["auto", "drop", "keep", "pad"] = _option("auto", "auto: drop when training, else keep.")
     seed: int = _option(0, "Seed of the order and of every augmentation.")
     agreement: Literal[5, 4, 3] = _option(5, "Twitter I: images on whose label at least so many annotators agree.")
@@ -49,7 +51,7 @@ class Settings:
             "interpolation": ("lanczos", "bicubic", "bilinear"),
             "crop": ("auto", "random", "center"),
             "preprocess": ("caffe", "tf", "torch", "none", None),
-            "cache": ("none", "memory"),
+            "cache": ("none", "memory", "device"),
             "last_batch": ("auto", "drop", "keep", "pad"),
             "agreement": (5, 4, 3),
             "fold": (None, 0, 1, 2, 3, 4),

@@ -1,6 +1,8 @@
 """The view: flip, zoom and rotation of a window as ONE affine sample per image, with tone and preprocessing fused in.
 
-A bilinear gather in plain operations, compiled with XLA. The geometry is that of `keras_preprocessing` 1.1.2
+A bilinear gather in plain operations, compiled with XLA: on the host inside `tf.data`, which is TensorFlow's whatever
+Keras runs on, and on the device inside the training step, in `keras.ops`. It is one function, written against the few
+operations that both have. The geometry is that of `keras_preprocessing` 1.1.2
 (`apply_affine_transform`, order 1, fill mode "nearest"), whose pivot is h / 2 + 0.5: parity is with the generator
 that the reference system ran, not with what a fresh design would choose.
 """
@@ -8,7 +10,10 @@ that the reference system ran, not with what a fresh design would choose.
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from pipeline.draws import COLUMNS
@@ -18,6 +23,22 @@ from pipeline.settings import Settings
 _CAFFE_MEANS_BGR = (103.939, 116.779, 123.68)
 _TORCH_MEANS = (0.485, 0.456, 0.406)
 _TORCH_DEVIATIONS = (0.229, 0.224, 0.225)
+
+# TensorFlow's operations under the names that `keras.ops` gives them.
+_TENSORFLOW = SimpleNamespace(
+    arange=tf.range,
+    cast=tf.cast,
+    cos=tf.cos,
+    maximum=tf.maximum,
+    mean=tf.reduce_mean,
+    minimum=tf.minimum,
+    reshape=tf.reshape,
+    round=tf.round,
+    shape=tf.shape,
+    sin=tf.sin,
+    take=tf.gather,
+    where=tf.where,
+)
 
 
 def sample_parameters(draws: tf.Tensor, settings: Settings) -> dict[str, tf.Tensor]:
@@ -51,89 +72,101 @@ def sample_parameters(draws: tf.Tensor, settings: Settings) -> dict[str, tf.Tens
 
 
 @tf.function(jit_compile=True)
-def view(
-    windows: tf.Tensor,
+def view(windows: tf.Tensor, *, preprocess: str | None, **parameters: tf.Tensor) -> tf.Tensor:
+    """`see`, compiled, for the host's graph."""
+    return see(windows, ops=_TENSORFLOW, preprocess=preprocess, **parameters)
+
+
+def see(
+    windows: Any,
     *,
+    ops: Any,
     preprocess: str | None,
-    flip: tf.Tensor | None = None,
-    angle: tf.Tensor | None = None,
-    zoom: tf.Tensor | None = None,
-    brightness: tf.Tensor | None = None,
-    contrast: tf.Tensor | None = None,
-) -> tf.Tensor:
+    flip: Any = None,
+    angle: Any = None,
+    zoom: Any = None,
+    brightness: Any = None,
+    contrast: Any = None,
+) -> Any:
     """What the model sees of a batch of windows. An argument that is None costs nothing.
 
     Args:
         windows: uint8 [b, s, s, 3], RGB.
+        ops: `keras.ops`, or what has the same operations for other tensors.
         preprocess: "caffe", "tf" or "torch" as in `keras.applications`; "none" or None keeps pixels.
         flip: bool [b], mirror horizontally, after rotation and zoom.
         angle: float32 [b], degrees, as `theta` of `apply_affine_transform`.
         zoom: float32 [b, 2], as `zx` (vertical) and `zy` (horizontal) of `apply_affine_transform`.
         brightness: float32 [b], factor on pixel values.
-        contrast: float32 [b], factor on the distance to the image's mean grey.
+        contrast: float32 [b], factor on the distance to the window's mean grey, before brightness.
 
     Returns:
         float32 [b, s, s, 3], or uint8 (rounded to nearest, clipped) when there is no preprocessing.
     """
     plain = preprocess in (None, "none")
     if angle is None and zoom is None:
-        pixels = windows if flip is None else tf.where(flip[:, None, None, None], windows[:, :, ::-1], windows)
+        pixels = windows if flip is None else ops.where(flip[:, None, None, None], windows[:, :, ::-1], windows)
         if plain and brightness is None and contrast is None:
             return pixels
-        pixels = tf.cast(pixels, tf.float32)
+        pixels = ops.cast(pixels, "float32")
     else:
-        pixels = _affine(windows, flip=flip, angle=angle, zoom=zoom)
-    pixels = _tone(pixels, brightness=brightness, contrast=contrast)
+        pixels = _affine(windows, ops, flip=flip, angle=angle, zoom=zoom)
+    if contrast is not None:
+        # The mean of the window, not of what is sampled from it: with a reduction behind it, XLA would compute the
+        # coordinates twice, and where rounding differs a pixel would be weighted by another's fraction.
+        mean = ops.mean(ops.cast(windows, "float32"), axis=[1, 2, 3], keepdims=True)
+        pixels = _clip(mean + (pixels - mean) * contrast[:, None, None, None], ops, 255.0)
+    if brightness is not None:
+        pixels = _clip(pixels * brightness[:, None, None, None], ops, 255.0)
     if plain:
-        return tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8)
+        return ops.cast(_clip(ops.round(pixels), ops, 255.0), "uint8")
     return normalise(pixels, preprocess)
 
 
-def normalise(pixels: tf.Tensor, preprocess: str | None) -> tf.Tensor:
+def normalise(pixels: Any, preprocess: str | None) -> Any:
     """float32 [..., 3] RGB pixels in [0, 255] to the value range that a backbone was trained with."""
     if preprocess == "caffe":
-        return pixels[..., ::-1] - tf.constant(_CAFFE_MEANS_BGR)
+        return pixels[..., ::-1] - np.array(_CAFFE_MEANS_BGR, np.float32)
     if preprocess == "tf":
         return pixels / 127.5 - 1.0
     if preprocess == "torch":
-        return (pixels / 255.0 - tf.constant(_TORCH_MEANS)) / tf.constant(_TORCH_DEVIATIONS)
+        return (pixels / 255.0 - np.array(_TORCH_MEANS, np.float32)) / np.array(_TORCH_DEVIATIONS, np.float32)
     return pixels
 
 
-def _affine(
-    windows: tf.Tensor, *, flip: tf.Tensor | None, angle: tf.Tensor | None, zoom: tf.Tensor | None
-) -> tf.Tensor:
+def _affine(windows: Any, ops: Any, *, flip: Any, angle: Any, zoom: Any) -> Any:
     """Samples each window where the inverse of its map sends the output's pixels: float32 [b, s, s, 3]."""
-    batch, size = tf.shape(windows)[0], windows.shape[1]
+    size = windows.shape[1]
     pivot = size / 2 + 0.5
-    rows = tf.range(size, dtype=tf.float32)[None, :, None] - pivot
-    columns = tf.range(size, dtype=tf.float32)[None, None, :]
+    rows = np.arange(size, dtype=np.float32)[None, :, None] - pivot
+    columns = np.arange(size, dtype=np.float32)[None, None, :]
     if flip is not None:
-        columns = tf.where(flip[:, None, None], size - 1.0 - columns, columns)
+        columns = ops.where(flip[:, None, None], size - 1.0 - columns, columns)
     columns -= pivot
     if zoom is not None:
         rows, columns = rows * zoom[:, 0, None, None], columns * zoom[:, 1, None, None]
     if angle is not None:
         radians = (angle * (math.pi / 180))[:, None, None]
-        cosine, sine = tf.cos(radians), tf.sin(radians)
+        cosine, sine = ops.cos(radians), ops.sin(radians)
         rows, columns = cosine * rows - sine * columns, sine * rows + cosine * columns
-    y = tf.clip_by_value(rows + pivot, 0.0, size - 1.0)
-    x = tf.clip_by_value(columns + pivot, 0.0, size - 1.0)
-    return _bilinear(windows, y, x, batch, size)
+    y = _clip(rows + pivot, ops, size - 1.0)
+    x = _clip(columns + pivot, ops, size - 1.0)
+    return _bilinear(windows, ops, y, x, size)
 
 
-def _bilinear(windows: tf.Tensor, y: tf.Tensor, x: tf.Tensor, batch: tf.Tensor, size: int) -> tf.Tensor:
+def _bilinear(windows: Any, ops: Any, y: Any, x: Any, size: int) -> Any:
     # The upper and left taps stop one short of the border, so that their neighbours exist and the border's weight is
     # exactly 1. Converting before the gather is what the compiler turns into the fastest loop.
     last = max(size - 2.0, 0.0)
-    top, left = tf.cast(tf.minimum(y, last), tf.int32), tf.cast(tf.minimum(x, last), tf.int32)
-    down, right = (y - tf.cast(top, tf.float32))[..., None], (x - tf.cast(left, tf.float32))[..., None]
-    index = top * size + left
-    pixels = tf.reshape(tf.cast(windows, tf.float32), [batch, -1, 3])
+    top, left = ops.cast(ops.minimum(y, last), "int32"), ops.cast(ops.minimum(x, last), "int32")
+    down, right = (y - ops.cast(top, "float32"))[..., None], (x - ops.cast(left, "float32"))[..., None]
+    first = ops.arange(ops.shape(windows)[0])[:, None, None] * size**2
+    index = first + top * size + left
+    pixels = ops.reshape(ops.cast(windows, "float32"), [-1, 3])
     step_x, step_y = (1, size) if size > 1 else (0, 0)
 
-    def tap(offset: int) -> tf.Tensor:
-        return tf.gather(pixels, index + offset, batch_dims=1)
+    def tap(offset: int) -> Any:
+        return ops.take(pixels, index + offset, axis=0)
 
     upper = tap(0)
     upper += (tap(step_x) - upper) * right
@@ -142,10 +175,5 @@ def _bilinear(windows: tf.Tensor, y: tf.Tensor, x: tf.Tensor, batch: tf.Tensor, 
     return upper + (lower - upper) * down
 
 
-def _tone(pixels: tf.Tensor, *, brightness: tf.Tensor | None, contrast: tf.Tensor | None) -> tf.Tensor:
-    if brightness is not None:
-        pixels = tf.clip_by_value(pixels * brightness[:, None, None, None], 0.0, 255.0)
-    if contrast is not None:
-        mean = tf.reduce_mean(pixels, axis=[1, 2, 3], keepdims=True)
-        pixels = tf.clip_by_value(mean + (pixels - mean) * contrast[:, None, None, None], 0.0, 255.0)
-    return pixels
+def _clip(values: Any, ops: Any, highest: float) -> Any:
+    return ops.minimum(ops.maximum(values, 0.0), highest)

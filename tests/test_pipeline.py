@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import pipeline
-from pipeline import bank, draws
+from pipeline import draws, mapping
 from pipeline.pixels import cover_shape
 from pipeline.records import open_records
 
@@ -88,6 +89,24 @@ def test_tiers_agree(data_dir, storage):
         # Cutting before or after resampling may round the last bit of a coordinate differently.
         tolerance = 1.001 if storage == "original" else 0
         assert (np.abs(one[0] - other[0]) <= tolerance).mean() > 0.9999
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_the_device_tier_shows_what_the_memory_tier_shows(data_dir, storage):
+    """Crops to the bit; what is sampled between pixels to a hundredth of a level. The whole dataset is the bank."""
+    name, everything = f"emotionroi/{storage}", {"zoom": 0.1, "brightness": 0.1, "contrast": 0.1, "preprocess": "caffe"}
+    pixels = pipeline.device_pixels(name, data_dir=data_dir)
+    for split in ("train", "test"):
+        for tolerance, options in ((0, {"rotation": 0, "preprocess": "none"}), (0.01, everything)):
+            options |= {"split": split, "training": True, "seed": 3, "epochs": 2}
+            streams = [load(storage, data_dir, cache=cache, **options) for cache in ("memory", "device")]
+            assert len(streams[0]) == len(streams[1]) > 0
+            for (image, label), (places, same_label) in zip(*(ds.as_numpy_iterator() for ds in streams), strict=True):
+                seen = pipeline.see_places(
+                    pixels, places, ops=keras.ops, image_size=256, preprocess=options["preprocess"]
+                )
+                np.testing.assert_allclose(np.asarray(seen), image, rtol=0, atol=tolerance)
+                np.testing.assert_array_equal(label, same_label)
 
 
 def test_storages_share_order_and_views(data_dir):
@@ -252,13 +271,13 @@ def test_missing_dataset_names_the_command(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system does not tell what is resident")
 def test_pages_that_were_read_are_given_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(bank, "_RESIDENT", 0)
+    monkeypatch.setattr(mapping, "_RESIDENT", 0)
     (tmp_path / "shard").write_bytes(os.urandom(2**26))
     threads = threading.active_count()
-    data, _ = bank._map((str(tmp_path / "shard"),))
-    before, deadline = bank._resident_file_bytes(), time.monotonic() + 20
+    data, _ = mapping.map_files((str(tmp_path / "shard"),))
+    before, deadline = mapping._resident_file_bytes(), time.monotonic() + 20
     assert data[::4096].sum() > 0
-    while bank._resident_file_bytes() > before + 2**24:
+    while mapping._resident_file_bytes() > before + 2**24:
         assert time.monotonic() < deadline, "64 MiB are still resident"
         time.sleep(0.01)
     assert threading.active_count() == threads + 1

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import json
 import random
 import signal
@@ -15,11 +16,12 @@ import numpy as np
 import pytest
 import tiny_dataset
 from click.testing import CliRunner
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from rich.console import Console
 
 import pipeline
-from model import evaluate, network, predict, run, train
+from model import device, evaluate, metrics, network, plots, predict, run, train
 from model.settings import TrainSettings
 from pipeline import InputError
 
@@ -192,6 +194,66 @@ def test_an_unfinished_run_cannot_be_loaded(finished, tmp_path):
     (tmp_path / run.SETTINGS).write_bytes((out / run.SETTINGS).read_bytes())
     with pytest.raises(InputError, match=r"unfinished run: model.keras is missing.*--resume"):
         run.load(tmp_path)
+
+
+def test_an_error_is_one_line_on_standard_error(tmp_path):
+    """In a process of its own: libraries, too, have nothing to add."""
+    arguments = [sys.executable, "-m", "model.evaluate", "--run", str(tmp_path)]
+    outcome = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 2
+    assert outcome.stdout == ""
+    assert outcome.stderr.startswith(f"Error: {tmp_path} holds no run")
+    assert outcome.stderr.count("\n") == 1
+
+
+def test_no_title_is_cut_off(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    title = "emotionroi/jpeg256, validation\naccuracy 100.0% of 1980 images"
+    rng = np.random.default_rng(0)
+    probabilities, labels = rng.dirichlet(np.ones(2), 50), rng.integers(0, 2, 50)
+    plots.draw_calibration(metrics.calibration(probabilities, labels), tmp_path, title=title)
+    plots.draw_confusion(np.eye(2, dtype=int), ["negative", "positive"], tmp_path, title=title)
+    for figure in figures:
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        texts = [figure._suptitle, *(axes.title for axes in figure.axes)]
+        for text in filter(None, texts):
+            box = text.get_window_extent(canvas.get_renderer())
+            assert box.x0 >= 0
+            assert box.x1 <= figure.bbox.width
+
+
+def test_the_device_tier_trains_the_same_and_resumes(finished, settings, tmp_path, monkeypatch):
+    """Three updates a call; interrupted after the second epoch. What is saved does not hold the dataset."""
+    out, _ = finished
+    inputs = dataclasses.replace(INPUTS, cache="device")
+    settings = dataclasses.replace(settings, steps_per_execution=3)
+    save, epochs = run.save_state, itertools.count()
+
+    def interrupted(*arguments):
+        save(*arguments)
+        if next(epochs) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "save_state", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(settings, inputs, out=tmp_path, console=Console(quiet=True))
+    train.train(settings, inputs, out=tmp_path, resume=True, console=Console(quiet=True))
+    for one, other in zip(weights(out / "model.keras"), weights(tmp_path / "model.keras"), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    assert [row["val_loss"] for row in history(tmp_path)] == pytest.approx(
+        [row["val_loss"] for row in history(out)], abs=1e-4
+    )
+
+
+def test_pixels_that_do_not_fit_name_the_tier_to_use(settings, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(device.OnDevice, "add_weight", full)
+    with pytest.raises(InputError, match=r"do not fit into the accelerator's memory; use cache='memory'"):
+        device.OnDevice(keras.Sequential(), INPUTS, dataset=settings.dataset, data_dir=settings.data_dir)
 
 
 def test_a_batch_larger_than_the_split_is_refused(settings, tmp_path):

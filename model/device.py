@@ -1,0 +1,50 @@
+"""The tier `device`: the whole dataset in the accelerator's memory, the view inside the compiled step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+import pipeline
+
+
+class OnDevice(keras.Model):
+    """A network that is told which windows to look at, and looks them up in pixels that the accelerator holds.
+
+    What it is fed are the batches of `pipeline.load(..., cache="device")`. Trained are the network's own weights; to
+    save, save the network: the pixels belong to this model alone.
+
+    Args:
+        network: float32 [b, s, s, 3] to probabilities.
+        inputs: the input settings.
+        dataset: "name/config".
+        data_dir: the folder given to `tfds build --data_dir`.
+
+    Raises:
+        InputError: the pixels do not fit into the host's or the accelerator's memory.
+    """
+
+    def __init__(self, network: keras.Model, inputs: pipeline.Settings, *, dataset: str, data_dir: str) -> None:
+        super().__init__(name="on_device", dtype="float32")  # the network alone computes in less
+        self.network, self.inputs = network, inputs
+        pixels = pipeline.device_pixels(dataset, data_dir=data_dir, settings=inputs)
+        try:
+            self.pixels = self.add_weight(
+                name="pixels",
+                shape=pixels.shape,
+                dtype="uint8",
+                trainable=False,
+                initializer=lambda *_, **__: pixels,
+            )
+        except (tf.errors.ResourceExhaustedError, RuntimeError) as error:  # JAX's errors are RuntimeErrors
+            room = f"{pixels.nbytes / 2**20:,.0f} MiB of pixels do not fit into the accelerator's memory"
+            raise pipeline.InputError(f"{room}; use cache='memory'. ({error})") from error
+
+    def call(self, places: dict[str, Any], training: bool | None = None) -> Any:
+        """Probabilities of a batch."""
+        size, preprocess = self.inputs.image_size, self.inputs.preprocess
+        pixels = keras.ops.convert_to_tensor(self.pixels)
+        images = pipeline.see_places(pixels, places, ops=keras.ops, image_size=size, preprocess=preprocess)
+        return self.network(images, training=training)

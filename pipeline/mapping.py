@@ -1,0 +1,72 @@
+"""Files as memory: the page cache holds their bytes, filled on demand, shared between processes, given back on demand.
+
+`mmap` of the standard library maps one file; here many lie one behind the other, so that a single offset finds a byte
+of any of them, and a single tensor can be all of them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import threading
+import time
+import weakref
+
+import numpy as np
+
+from pipeline.settings import InputError
+
+_RESIDENT = 2**28  # bytes of pages that may count as this process's own
+_MAP_FIXED = 0x10  # the same on Linux and macOS; Python does not name it
+
+
+def map_files(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Maps files one behind the other, without reading them.
+
+    Returns:
+        Their bytes, uint8 [...], and where each file begins among them, int64 [files].
+
+    Raises:
+        InputError: the system refuses.
+    """
+    sizes = [os.path.getsize(path) for path in paths]
+    pages = [-(-size // mmap.PAGESIZE) * mmap.PAGESIZE for size in sizes]
+    bases = np.cumsum([0, *pages])
+    area = mmap.mmap(-1, int(bases[-1]))  # reserves addresses only; the files take their place
+    address = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    for path, base, size in zip(paths, bases, sizes, strict=False):
+        with open(path, "rb") as file:
+            place = address + int(base)
+            flags = mmap.MAP_PRIVATE | _MAP_FIXED
+            if libc.mmap(place, size, mmap.PROT_READ, flags, file.fileno(), 0) != place:
+                raise InputError(f"{path} cannot be mapped into memory: {os.strerror(ctypes.get_errno())}.")
+    threading.Thread(target=_give_back, args=(weakref.ref(area),), daemon=True).start()
+    return np.frombuffer(area, np.uint8), bases[:-1]
+
+
+def _give_back(area: weakref.ref[mmap.mmap]) -> None:
+    """Lets go of the pages that were read whenever they come to `_RESIDENT` bytes, until nobody uses the area.
+
+    They stay in the page cache, where they are found again, but no longer count as this process's own: it stays small,
+    however large the files are.
+    """
+    floor = _resident_file_bytes()
+    while (mapped := area()) is not None:
+        if _resident_file_bytes() > floor + _RESIDENT:
+            mapped.madvise(mmap.MADV_DONTNEED)
+            floor = _resident_file_bytes()
+        del mapped
+        time.sleep(0.05)
+
+
+def _resident_file_bytes() -> int:
+    """Bytes of files, libraries included, that this process has mapped and that are in memory; 0 if unknown."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[2]) * mmap.PAGESIZE
+    except OSError:  # macOS
+        return 0
