@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import itertools
 import json
+import os
 import random
 import signal
 import subprocess
@@ -199,7 +200,9 @@ def test_an_unfinished_run_cannot_be_loaded(finished, tmp_path):
 def test_an_error_is_one_line_on_standard_error(tmp_path):
     """In a process of its own: libraries, too, have nothing to add."""
     arguments = [sys.executable, "-m", "model.evaluate", "--run", str(tmp_path)]
-    outcome = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    # A user's environment: JAX has set a level in this process.
+    user = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    outcome = subprocess.run(arguments, capture_output=True, text=True, check=False, env=user)
     assert outcome.returncode == 2
     assert outcome.stdout == ""
     assert outcome.stderr.startswith(f"Error: {tmp_path} holds no run")
