@@ -9,6 +9,7 @@ from bench.utilisation import LEVELS, fastest_kept, percent
 
 KEPT = LEVELS[1]  # an accelerator this busy is not limited by its input
 BETTER = 0.02  # utilisation by which another tier or storage must be ahead to be advised
+BELIEVED = 1.05  # utilisation above which the ceiling was disturbed
 OCCUPIED = 0.75  # share of all cores; below it something else than the processor limits
 
 
@@ -29,6 +30,8 @@ def _tell_step(own: Sequence[Row], rows: Sequence[Row]) -> str:
     (row,) = own
     busy = row.utilisation or 0.0
     start = f"{row.contestant} keeps the {row.device} {percent(busy)} busy"
+    if busy > BELIEVED:
+        return f"{start}, more than a constant batch does: the machine was not left alone. Measure again."
     if busy >= KEPT:
         return f"{start}: the accelerator limits the run; no other tier or storage would lift it."
     lost = 1 - busy

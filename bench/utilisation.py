@@ -87,7 +87,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         chosen = [row for row in rows if row.work == work and row.utilisation is not None]
         (_draw_step if work == "training" else _draw_emulation)(axes, chosen)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color="#dddddd", linewidth=0.6)
+        axes.grid(axis="x" if work == "training" else "both", color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
     title = f"Accelerator utilisation, {rows[0].dataset}, batch {rows[0].batch_size}"
     figure.suptitle(title, x=0.01, ha="left", weight="bold")

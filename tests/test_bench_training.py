@@ -240,6 +240,11 @@ def test_advice_is_given_only_where_something_is_better():
     )
 
 
+def test_a_rate_above_the_ceiling_is_not_believed():
+    (told,) = diagnosis.diagnose([row("constant", 1000.0), row("sentiflow-memory", 1200.0, **MEMORY)])
+    assert told.endswith("120.0% busy, more than a constant batch does: the machine was not left alone. Measure again.")
+
+
 def test_tables_and_plot(tmp_path, capsys):
     measured = [row("constant", 1000.0), row("original-1", 100.0), row("a", 990.0, emulate=1000.0)]
     measured.append(row("b", 1.0, images_per_second=None, utilisation=None, status="absent: no b", emulate=1000.0))
