@@ -85,11 +85,15 @@ class Row:
 
 
 def with_ratios(rows: Sequence[Row]) -> list[Row]:
-    """The rows, each compared with the original generator at the same work."""
-    base = {row.work: row.images_per_second for row in rows if row.contestant == BASELINE and row.images_per_second}
+    """The rows, each compared with the original generator at the same work, in front of the same accelerator."""
+    base = {
+        (row.work, row.emulate): row.images_per_second
+        for row in rows
+        if row.contestant == BASELINE and row.images_per_second
+    }
     return [
-        dataclasses.replace(row, ratio_to_original=row.images_per_second / base[row.work])
-        if row.images_per_second and row.work in base
+        dataclasses.replace(row, ratio_to_original=row.images_per_second / base[row.work, row.emulate])
+        if row.images_per_second and (row.work, row.emulate) in base
         else row
         for row in rows
     ]

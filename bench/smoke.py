@@ -23,11 +23,11 @@ FLOORS = {"sentiflow-memory": 10.0, "sentiflow-none-raw256": 10.0, "sentiflow-no
 
 @click.command(cls=cli.Command)
 @click.option("--data_dir", default=None, help="Folder given to `tfds build`. Default: sample photographs, in ./demo.")
-@click.option("--seconds", default=2.0, type=click.FloatRange(0.1), help="Time each contestant for so long.")
+@click.option("--seconds", default=1.5, type=click.FloatRange(0.1), help="Time each contestant for so long.")
 def main(data_dir: str | None, seconds: float) -> None:
     """Compares every tier and storage with the original generator; fails where one is below its floor."""
     names = ",".join((BASELINE, *FLOORS))
-    settings = Settings(data_dir=data_dir, images=120, work=("augmented",), contestants=names, seconds=seconds)
+    settings = Settings(data_dir=data_dir, images=80, work=("augmented",), contestants=names, seconds=seconds)
     measured = with_ratios(list(compare(settings)))
     table = Table(title="times the original generator, work augmented", title_justify="left")
     for heading in ("contestant", "images/s", "ratio", "at least", "status"):

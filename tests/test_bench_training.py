@@ -180,6 +180,12 @@ def test_the_fastest_accelerator_kept():
     assert utilisation.fastest_kept(emulated, 0.999) is None
 
 
+def test_ratios_are_to_the_original_in_front_of_the_same_accelerator():
+    pairs = (("original-1", 50.0, 250.0), ("a", 250.0, 250.0), ("original-1", 100.0, 1000.0), ("a", 900.0, 1000.0))
+    measured = rows.with_ratios([row(name, rate, emulate=speed) for name, rate, speed in pairs])
+    assert [each.ratio_to_original for each in measured] == [1.0, 5.0, 1.0, 9.0]
+
+
 def test_percentages_are_rounded_down():
     assert [utilisation.percent(share) for share in (0.98999, 0.99, 1.0, None)] == ["98.9%", "99.0%", "100.0%", "-"]
 
