@@ -60,8 +60,9 @@ def feed(job: Job, record: Record) -> tuple[Any, Waited]:
     if job.function == CONSTANT:
         images, labels = next(iter(train.training_batches(record, epoch=0)))
         return _constant(images, labels), lambda: 0.0
-    stream = _generated(job, record) if job.task.tier == "-" else train.training_batches(record, epoch=0)
-    stream, waited = pipeline.timed(stream)
+    if job.task.tier != "-":
+        return train.feed(record, epoch=0)
+    stream, waited = pipeline.timed(_generated(job, record))
     return stream, lambda: float(waited.numpy())
 
 

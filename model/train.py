@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ def _fit(out: Path, record: run.Record, model: keras.Model, history: list[run.Ro
     settings, steps = record.train, steps_per_epoch(record)
     if len(history) >= settings.epochs or should_stop(history, settings.early_stopping):
         return
-    stream, waited = pipeline.timed(training_batches(record, epoch=len(history)))
+    stream, waited = feed(record, epoch=len(history))
 
     def on_row(row: run.Row) -> bool:
         _require_finite(row, settings)
@@ -186,7 +187,7 @@ def _fit(out: Path, record: run.Record, model: keras.Model, history: list[run.Ro
         return should_stop(history, settings.early_stopping)
 
     images = min(steps * record.inputs.batch_size, record.dataset["splits"]["train"])
-    recorder = Recorder(images=images, waited=lambda: float(waited.numpy()), on_row=on_row, console=console)
+    recorder = Recorder(images=images, waited=waited, on_row=on_row, console=console)
     model.fit(
         stream,
         epochs=settings.epochs,
@@ -205,6 +206,12 @@ def _require_finite(row: run.Row, settings: TrainSettings) -> None:
             f"The loss of epoch {row['epoch']} is not a number; start another run with a learning_rate below "
             f"{settings.learning_rate}, or with precision float32. Received: loss={row['loss']}"
         )
+
+
+def feed(record: run.Record, *, epoch: int) -> tuple[tf.data.Dataset, Callable[[], float]]:
+    """What `fit` takes the run's batches from, from an epoch on, and the seconds that it has waited for them so far."""
+    stream, waited = pipeline.timed(training_batches(record, epoch=epoch))
+    return stream, lambda: float(waited.numpy())
 
 
 def training_batches(record: run.Record, *, epoch: int) -> tf.data.Dataset:
