@@ -83,6 +83,8 @@ def remedy(row: Row, rows: Sequence[Row]) -> str:
     ours = [other for other in rows if other.tier != "-" and other.contestant != row.contestant]
     best = max(ours, key=lambda other: other.utilisation or 0.0, default=None)
     if best is None or (best.utilisation or 0.0) < (row.utilisation or 0.0) + BETTER:
+        if row.tier == "none" and all(other.tier == "none" for other in ours):
+            return "Tier memory, which leaves this stage out, was not measured."
         return "No tier or storage among these would lift it: fewer augmentations or more cores would."
     where = f"tier {best.tier} on storage {best.storage}"
     return f"{where[0].upper()}{where[1:]} would lift it to {percent(best.utilisation)}."

@@ -238,6 +238,8 @@ def test_what_limits_emulated_accelerators_in_words():
 
 
 def test_advice_is_given_only_where_something_is_better():
+    (told,) = diagnosis.diagnose([row("constant", 1000.0), row("sentiflow-none-jpeg256", 500.0, waiting=0.5, **JPEG)])
+    assert told.endswith("Tier memory, which leaves this stage out, was not measured.")
     memory = row("sentiflow-memory", 500.0, waiting=0.5, cpu=0.004, **MEMORY)
     (told,) = diagnosis.diagnose([row("constant", 1000.0), memory])
     assert told.endswith(
