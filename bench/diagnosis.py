@@ -8,7 +8,7 @@ from bench.rows import BASELINE, CONSTANT, Row
 from bench.utilisation import LEVELS, fastest_kept, percent
 
 KEPT = LEVELS[1]  # an accelerator this busy is not limited by its input
-BETTER = 0.02  # utilisation by which another tier or storage must be ahead to be advised
+BETTER = 0.02  # utilisation by which another tier or storage must be ahead, and by more than the noise
 BELIEVED = 1.05  # utilisation above which the ceiling was disturbed
 OCCUPIED = 0.75  # share of all cores; below it something else than the processor limits
 
@@ -82,7 +82,9 @@ def remedy(row: Row, rows: Sequence[Row]) -> str:
     """Which of the pipeline's tiers and storages among the rows does better."""
     ours = [other for other in rows if other.tier != "-" and other.contestant != row.contestant]
     best = max(ours, key=lambda other: other.utilisation or 0.0, default=None)
-    if best is None or (best.utilisation or 0.0) < (row.utilisation or 0.0) + BETTER:
+    busy = row.utilisation or 0.0
+    noise = busy * (row.spread or 0.0) / 2
+    if best is None or (best.utilisation or 0.0) < busy + max(BETTER, noise):
         if row.tier == "none" and all(other.tier == "none" for other in ours):
             return "Tier memory, which leaves this stage out, was not measured."
         return "No tier or storage among these would lift it: fewer augmentations or more cores would."

@@ -240,6 +240,8 @@ def test_what_limits_emulated_accelerators_in_words():
 def test_advice_is_given_only_where_something_is_better():
     (told,) = diagnosis.diagnose([row("constant", 1000.0), row("sentiflow-none-jpeg256", 500.0, waiting=0.5, **JPEG)])
     assert told.endswith("Tier memory, which leaves this stage out, was not measured.")
+    noisy, raw = row("sentiflow-memory", 800.0, spread=0.3, **MEMORY), row("sentiflow-none-raw256", 850.0, **JPEG)
+    assert "would lift it: fewer augmentations" in diagnosis.diagnose([noisy, raw])[0]
     memory = row("sentiflow-memory", 500.0, waiting=0.5, cpu=0.004, **MEMORY)
     (told,) = diagnosis.diagnose([row("constant", 1000.0), memory])
     assert told.endswith(
