@@ -1,6 +1,6 @@
 """A guard against lost speed, for continuous integration: `python -m bench.smoke`.
 
-Only ratios within one run are compared, and with floors that are a quarter of what was measured: machines and their
+Only ratios within one run are compared, and with floors far below what was measured: machines and their
 moods differ. How fast the loaders really are, `bench.throughput` tells.
 """
 
@@ -18,14 +18,14 @@ from bench.throughput import compare
 from pipeline import cli
 
 # Images/s in work `augmented`, as a multiple of those of the original generator with one worker.
-FLOORS = {"sentiflow-memory": 10.0, "sentiflow-none-raw256": 10.0, "sentiflow-none-jpeg256": 4.0}
+FLOORS = {"sentiflow-memory": 8.0, "sentiflow-none-jpeg256": 3.0}
 
 
 @click.command(cls=cli.Command)
 @click.option("--data_dir", default=None, help="Folder given to `tfds build`. Default: sample photographs, in ./demo.")
 @click.option("--seconds", default=1.5, type=click.FloatRange(0.1), help="Time each contestant for so long.")
 def main(data_dir: str | None, seconds: float) -> None:
-    """Compares every tier and storage with the original generator; fails where one is below its floor."""
+    """Compares the fastest tier and the JPEG stream with the original generator; fails if one is below its floor."""
     names = ",".join((BASELINE, *FLOORS))
     settings = Settings(data_dir=data_dir, images=80, work=("augmented",), contestants=names, seconds=seconds)
     measured = with_ratios(list(compare(settings)))
