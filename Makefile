@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test check lock clean
+.PHONY: setup demo test smoke check lock clean
 
 setup: $(READY)
 
@@ -19,6 +19,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# Ratios of speeds within one run, with generous floors.
+smoke: setup
+	$(BIN)/python -m bench.smoke
 
 check: setup
 	$(BIN)/pre-commit run --all-files

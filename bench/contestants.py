@@ -137,8 +137,9 @@ def original_processes(task: Task) -> Iterator[Batch]:
 @contestant("sentiflow-none-jpeg256", tier="none", storage="jpeg256", requires=("pipeline",))
 @contestant("sentiflow-none-raw256", tier="none", storage="raw256", requires=("pipeline",))
 @contestant("sentiflow-memory", tier="memory", storage="raw256", requires=("pipeline",))
+@contestant("sentiflow-device", tier="device", storage="raw256", requires=("pipeline",), works=("training",))
 def sentiflow(task: Task) -> Iterator[Batch]:
-    """`pipeline.load`, as a training run calls it."""
+    """`pipeline.load`, as a training run calls it, for a consumer in Python; tier `device` only feeds real steps."""
     import pipeline
 
     augmented = task.work == "augmented"
@@ -156,4 +157,4 @@ def sentiflow(task: Task) -> Iterator[Batch]:
         preprocess="caffe" if augmented else "none",
         seed=task.seed,
     )
-    return dataset.as_numpy_iterator()
+    return pipeline.ahead(dataset.as_numpy_iterator())

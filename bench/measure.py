@@ -16,13 +16,14 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
+from bench import accelerator
 from bench.contestants import Batch, Loader, Task
 
 READY, GO = "bench: ready", "go"
@@ -41,6 +42,8 @@ class Job:
         seconds: timed in all.
         windows: that the seconds are divided into.
         evidence: whether to leave evidence of what the batches are; the epoch is drawn in either case.
+        emulate: images/s of an emulated accelerator that takes the batches; None takes them as fast as they come.
+        step: settings of the real training step that takes them, see `bench.step`; None trains nothing.
     """
 
     function: str
@@ -49,6 +52,8 @@ class Job:
     seconds: float
     windows: int
     evidence: bool = True
+    emulate: float | None = None
+    step: dict[str, Any] | None = None
 
 
 def main(folder: Path) -> None:
@@ -67,6 +72,11 @@ def _run(job: Job, folder: Path, channel: Any) -> dict[str, Any]:
             importlib.import_module(module)
     except ImportError as error:
         return {"status": f"absent: {error}"}
+    if job.step is not None:
+        from bench import step
+
+        print(READY, file=channel, flush=True)
+        return step.run(job) if sys.stdin.readline().strip() == GO else {"status": "stopped"}
     with Usage() as usage:
         start_seconds = time.time() - psutil.Process().create_time()
         begin = time.perf_counter()
@@ -83,7 +93,7 @@ def _run(job: Job, folder: Path, channel: Any) -> dict[str, Any]:
         print(READY, file=channel, flush=True)
         if sys.stdin.readline().strip() != GO:
             return {"status": "stopped"}
-        timed = measure(batches, job.seconds, job.windows, usage)
+        timed = _measure(batches, job, usage)
     if isinstance(batches, Generator):
         batches.close()  # stops its workers
     return {
@@ -94,6 +104,14 @@ def _run(job: Job, folder: Path, channel: Any) -> dict[str, Any]:
         "peak_anonymous_mib": usage.peak_anonymous,
         "peak_total_mib": usage.peak_total,
     }
+
+
+def _measure(batches: Iterator[Batch], job: Job, usage: Usage) -> dict[str, Any]:
+    if job.emulate is None:
+        return measure(batches, job.seconds, job.windows, usage)
+    taker = accelerator.Accelerator(batches, job.emulate)
+    timed = measure(taker, job.seconds, job.windows, usage, waited=lambda: taker.waited)
+    return accelerator.utilisation(timed, job.emulate)
 
 
 def find_loader(path: str) -> Loader:
@@ -139,29 +157,38 @@ def _digests(images: np.ndarray) -> list[bytes]:
     return [hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8).digest() for image in images]
 
 
-def measure(batches: Iterator[Batch], seconds: float, windows: int, usage: Usage) -> dict[str, Any]:
+def measure(
+    batches: Iterator[tuple[Any, np.ndarray]],
+    seconds: float,
+    windows: int,
+    usage: Usage,
+    waited: Callable[[], float] | None = None,
+) -> dict[str, Any]:
     """Images per second in consecutive windows of `seconds / windows` each.
 
     The batches that were made ahead while nobody drew are used up first, in a window that does not count.
 
     Returns:
         `windows`: images/s of each. `images_per_second`: their median. `spread`: (largest - smallest) / median.
-        `cpu_seconds_per_image`: of all threads and child processes.
+        `cpu_seconds_per_image`: of all threads and child processes. With `waited`, the seconds waited so far:
+        `waiting_share`, of the time of all windows.
     """
     time_window(batches, seconds / windows)
-    cpu = usage.cpu_seconds()
+    cpu, waiting = usage.cpu_seconds(), waited() if waited else 0.0
     timed = [time_window(batches, seconds / windows) for _ in range(windows)]
-    cpu = usage.cpu_seconds() - cpu
+    result = summarise(timed)
+    if waited:
+        result["waiting_share"] = (waited() - waiting) / sum(elapsed for _, elapsed in timed)
+    return {**result, "cpu_seconds_per_image": (usage.cpu_seconds() - cpu) / sum(images for images, _ in timed)}
+
+
+def summarise(timed: list[tuple[int, float]]) -> dict[str, Any]:
+    """Images/s of windows, each so many images in so many seconds; see `measure`."""
     rates = [images / elapsed for images, elapsed in timed]
-    return {
-        "windows": rates,
-        "images_per_second": statistics.median(rates),
-        "spread": spread(rates),
-        "cpu_seconds_per_image": cpu / sum(images for images, _ in timed),
-    }
+    return {"windows": rates, "images_per_second": statistics.median(rates), "spread": spread(rates)}
 
 
-def time_window(batches: Iterator[Batch], seconds: float) -> tuple[int, float]:
+def time_window(batches: Iterator[tuple[Any, np.ndarray]], seconds: float) -> tuple[int, float]:
     """Images drawn, and the seconds that took: at least `seconds`, and up to the end of a batch."""
     images, begin = 0, time.perf_counter()
     while True:

@@ -33,9 +33,7 @@ def main(times: int, **options: Any) -> None:
     Each measurement is a process of its own. Default work: augmented and crop.
     """
     settings = cli.build(Settings, options)
-    pairs = list(compare(settings, times))
-    print_table(pairs)
-    report.publish([row for pair in pairs for row in pair], settings, tables=False)
+    report.publish([row for pair in compare(settings, times) for row in pair], settings, show=print_table)
 
 
 def compare(settings: Settings, times: int) -> Iterator[tuple[Row, Row]]:
@@ -80,16 +78,16 @@ def grow(name: str, *, data_dir: str, times: int, target: Path) -> None:
             os.symlink(shards[i % len(shards)], link)
 
 
-def print_table(pairs: Sequence[tuple[Row, Row]]) -> None:
-    """Peak memory side by side."""
+def print_table(rows: Sequence[Row], console: Console) -> None:
+    """Peak memory of the dataset and of the grown one, one below the other."""
     table = Table(title="peak memory of an epoch and the timed windows, MiB", title_justify="left")
     for heading in ("work", "contestant", "images", "anonymous", "total", "images/s"):
         table.add_column(heading, justify="left" if heading in ("work", "contestant") else "right")
-    for row in (row for pair in pairs for row in pair):
+    for row in rows:
         sizes = ["-" if size is None else f"{size:,.0f}" for size in (row.peak_anonymous_mib, row.peak_total_mib)]
         rate = row.status if row.images_per_second is None else f"{row.images_per_second:,.0f}"
         table.add_row(row.work, row.contestant, f"{row.images:,}", *sizes, rate)
-    Console().print(table)
+    console.print(table)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -21,14 +21,19 @@ from pipeline import cli
 OURS, OTHERS, ABSENT = "#1f77b4", "#9aa3ad", "#c0392b"
 
 
-def publish(measured: Sequence[Row], settings: Settings, *, tables: bool = True) -> None:
-    """Prints the tables, and writes the files that were asked for."""
+def publish(
+    measured: Sequence[Row],
+    settings: Settings,
+    *,
+    show: Callable[[Sequence[Row], Console], None] | None = None,
+    draw: Callable[[Sequence[Row], Path], None] | None = None,
+) -> None:
+    """Prints the tables with `show`, and writes the files that were asked for, the plot with `draw`."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=140)
-    if tables:
-        print_tables(measured, console)
-    for path, write in ((settings.json, write_json), (settings.csv, write_csv), (settings.plot, plot)):
+    (show or print_tables)(measured, console)
+    for path, write in ((settings.json, write_json), (settings.csv, write_csv), (settings.plot, draw or plot)):
         if path is not None:
             write(measured, path)
             console.print(f"written: {path}", highlight=False, soft_wrap=True)

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("tensorflow", "tensorflow-datasets", "keras", "keras-preprocessing", "numpy", "pillow")
+PACKAGES = ("tensorflow", "tensorflow-datasets", "keras", "jax", "keras-preprocessing", "numpy", "pillow")
 BASELINE = "original-1"
+CONSTANT = "constant"  # not a loader: one batch that is on the device already
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Row:
 
     Attributes:
         contestant: its name.
-        work: "augmented" or "crop"; a bound of the machine names its own.
+        work: "augmented" or "crop"; a bound of the machine names its own; "training" is the real training step.
         tier: cache tier, "-" without one.
         storage: what is read: "files", "original", "raw256", ...
         batch_size: images.
@@ -38,6 +39,14 @@ class Row:
         start_seconds: from the start of the process to the call of the loader: interpreter and imports.
         peak_anonymous_mib: resident memory that no file backs, MiB.
         peak_total_mib: resident memory, MiB.
+        emulate: images/s of the emulated accelerator that took the batches.
+        utilisation: of the accelerator, emulated or real: images_per_second / its rate when it never waits.
+        waiting_share: of the time, spent waiting for batches.
+        backbone: whose training step took the batches.
+        backend: that ran it, "tensorflow" or "jax".
+        precision: of the step, "float32", "bfloat16" or "float16".
+        device: of the step, "CPU", "GPU" or "TPU".
+        device_memory_mib: the most in use on that device, MiB.
         dataset: its name.
         images: images in an epoch.
         seconds: timed in all.
@@ -60,6 +69,14 @@ class Row:
     start_seconds: float | None = None
     peak_anonymous_mib: float | None = None
     peak_total_mib: float | None = None
+    emulate: float | None = None
+    utilisation: float | None = None
+    waiting_share: float | None = None
+    backbone: str | None = None
+    backend: str | None = None
+    precision: str | None = None
+    device: str | None = None
+    device_memory_mib: float | None = None
     dataset: str
     images: int
     seconds: float
@@ -68,11 +85,15 @@ class Row:
 
 
 def with_ratios(rows: Sequence[Row]) -> list[Row]:
-    """The rows, each compared with the original generator at the same work."""
-    base = {row.work: row.images_per_second for row in rows if row.contestant == BASELINE and row.images_per_second}
+    """The rows, each compared with the original generator at the same work, in front of the same accelerator."""
+    base = {
+        (row.work, row.emulate): row.images_per_second
+        for row in rows
+        if row.contestant == BASELINE and row.images_per_second
+    }
     return [
-        dataclasses.replace(row, ratio_to_original=row.images_per_second / base[row.work])
-        if row.images_per_second and row.work in base
+        dataclasses.replace(row, ratio_to_original=row.images_per_second / base[row.work, row.emulate])
+        if row.images_per_second and (row.work, row.emulate) in base
         else row
         for row in rows
     ]

@@ -23,7 +23,8 @@ from bench.rows import Row, commit, cores, environment
 from bench.settings import Settings
 
 SLOWEST = 5.0  # images/s; a contestant that is slower is given up
-PATIENCE = 120.0  # seconds, for start-up and compilation
+PATIENCE = 120.0  # seconds, for start-up and compilation of a loader
+COMPILING = 900.0  # seconds, for those of a training step; a GPU that TensorFlow has no code for takes minutes
 
 Judge = Callable[[Mapping[str, np.ndarray], Task], str | None]
 
@@ -49,7 +50,7 @@ def make_task(entry: Contestant, settings: Settings, *, work: str, data_dir: str
     )
 
 
-def run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None) -> Row:
+def run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None, *, emulate: float | None = None) -> Row:
     """Times a contestant in a process of its own.
 
     Args:
@@ -57,6 +58,7 @@ def run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None) 
         task: what it has to do.
         settings: seconds and windows.
         judge: tells what is wrong with the evidence, before the clock starts; None takes the batches as they are.
+        emulate: images/s of an emulated accelerator that takes the batches; None takes them as fast as they come.
 
     Returns:
         Its row. Numbers stand in it only if the contestant was right and finished.
@@ -68,8 +70,33 @@ def run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None) 
         seconds=settings.seconds,
         windows=settings.windows,
         evidence=judge is not None,
+        emulate=emulate,
     )
-    return make_row(entry, task, settings, _result(job, judge))
+    return make_row(entry, task, settings, {"emulate": emulate, **_result(job, judge, PATIENCE)})
+
+
+def run_step(entry: Contestant, task: Task, settings: Settings, step: dict[str, Any]) -> Row:
+    """Times the real training step with what the contestant feeds it, in a process of its own.
+
+    Args:
+        entry: the contestant, or `bench.training.CEILING`.
+        task: what it has to do beforehand.
+        settings: seconds and windows.
+        step: `train` and `inputs`, the fields of `TrainSettings` and `pipeline.Settings`.
+
+    Returns:
+        Its row, without the utilisation, which another row tells.
+    """
+    job = Job(
+        function=entry.function,
+        requires=("model", *entry.requires),  # in this order: see `model`
+        task=task,
+        seconds=settings.seconds,
+        windows=settings.windows,
+        step=step,
+    )
+    result = {"backbone": step["train"]["backbone"], **_result(job, None, COMPILING)}
+    return make_row(entry, dataclasses.replace(task, work="training"), settings, result)
 
 
 def make_row(entry: Contestant, task: Task, settings: Settings, result: Mapping[str, Any]) -> Row:
@@ -90,11 +117,11 @@ def make_row(entry: Contestant, task: Task, settings: Settings, result: Mapping[
     )
 
 
-def _result(job: Job, judge: Judge | None) -> dict[str, Any]:
+def _result(job: Job, judge: Judge | None, patience: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         (folder / "job.json").write_text(json.dumps(dataclasses.asdict(job)), encoding="utf-8")
-        limit = PATIENCE + 2 * job.seconds + 2 * job.task.images / SLOWEST
+        limit = patience + 2 * job.seconds + 2 * job.task.images / SLOWEST
         with open(folder / "log", "w", encoding="utf-8") as log, _process(folder, log, limit) as process:
             fault = _judge(process, folder, job.task, judge)
             process.communicate(f"{GO}\n" if fault is None else "stop\n")

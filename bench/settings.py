@@ -17,7 +17,7 @@ def _option(default: Any, text: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Settings of `bench.throughput`, `bench.limits` and `bench.memory`.
+    """Settings of the benchmarks.
 
     Raises:
         InputError: a value is outside its range.
@@ -54,6 +54,29 @@ class Settings:
             path = getattr(self, name)
             _require(path is None or not path.is_dir(), f"{name} must be a file, not a folder", str(path))
         _require(self.plot is None or self.plot.suffix == ".png", "plot must end in .png", str(self.plot))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingSettings(Settings):
+    """Settings of `bench.training`.
+
+    Raises:
+        InputError: a value is outside its range.
+    """
+
+    emulate: str = _option("", "Emulated accelerators, images/s, separated by commas. Default: the real step.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(all(rate > 0 for rate in self.rates), "emulate must be above 0 images/s", self.emulate)
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The emulated accelerators, images/s, slowest first."""
+        try:
+            return tuple(sorted({float(rate) for rate in self.emulate.split(",") if rate.strip()}))
+        except ValueError:
+            raise InputError(f"emulate must be numbers, separated by commas. Received: {self.emulate!r}") from None
 
 
 def _require(holds: bool, rule: str, received: object) -> None:

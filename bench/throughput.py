@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from rich.console import Console
 
 import pipeline
 from bench import check, report, rows, runner
-from bench.contestants import CONTESTANTS, Contestant
+from bench.contestants import CONTESTANTS, Contestant, Task
 from bench.inputs import export_photos, prepare
 from bench.limits import find_limits
 from bench.rows import Row
+from bench.runner import Judge
 from bench.settings import Settings
 from pipeline import cli
 
@@ -42,8 +43,13 @@ def main(limits: bool, **options: Any) -> None:
     report.publish(rows.with_ratios(measured), settings)
 
 
-def compare(settings: Settings) -> Iterator[Row]:
-    """Times the chosen contestants at the chosen works; rows come without ratios."""
+def compare(settings: Settings, rates: Sequence[float | None] = (None,)) -> Iterator[Row]:
+    """Times the chosen contestants at the chosen works; rows come without ratios.
+
+    Args:
+        settings: what is timed, on what.
+        rates: of emulated accelerators that take the batches, images/s; None takes them as fast as they come.
+    """
     entries = choose(settings.contestants)
     data_dir, absent = prepare(settings)
     if "original" in absent:
@@ -52,9 +58,7 @@ def compare(settings: Settings) -> Iterator[Row]:
         photos = export_photos(settings.dataset, split=settings.split, data_dir=data_dir, folder=Path(folder))
         geometry = pipeline.Settings()
         sources = check.read_sources(photos, geometry.image_size, geometry.crop_fraction)
-        if len(sources.labels) < settings.batch_size:
-            rule = f"batch_size must be at most {len(sources.labels)}, the images of split {settings.split!r}"
-            raise pipeline.InputError(f"{rule}. Received: {settings.batch_size}")
+        require_batch(settings, len(sources.labels))
         judge = partial(check.find_fault, sources=sources)
         for work in settings.work:
             for entry in entries:
@@ -63,7 +67,25 @@ def compare(settings: Settings) -> Iterator[Row]:
                 if entry.storage in absent:
                     yield runner.make_row(entry, task, settings, {"status": f"absent: {absent[entry.storage]}"})
                 elif work in entry.works:
-                    yield runner.run(entry, task, settings, judge)
+                    yield from _run(entry, task, settings, judge, rates)
+
+
+def _run(
+    entry: Contestant, task: Task, settings: Settings, judge: Judge, rates: Sequence[float | None]
+) -> Iterator[Row]:
+    """A row for each rate. The batches are checked at the first; a contestant that fails there is not tried again."""
+    for i, rate in enumerate(rates):
+        row = runner.run(entry, task, settings, None if i else judge, emulate=rate)
+        yield row
+        if row.status != "ok":
+            return
+
+
+def require_batch(settings: Settings, images: int) -> None:
+    """Raises an InputError if the split's images do not fill one batch."""
+    if images < settings.batch_size:
+        rule = f"batch_size must be at most {images}, the images of split {settings.split!r}"
+        raise pipeline.InputError(f"{rule}. Received: {settings.batch_size}")
 
 
 def choose(names: str) -> list[Contestant]:

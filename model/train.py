@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,8 @@ def _check_same(out: Path, record: run.Record) -> run.Record:
     return dataclasses.replace(record, environment=record.environment | {"precision": old.environment["precision"]})
 
 
-def _build(record: run.Record, settings: TrainSettings) -> keras.Model:
+def build_model(record: run.Record, settings: TrainSettings) -> keras.Model:
+    """The compiled network of a run, with the weights that `settings` name."""
     keras.utils.set_random_seed(record.inputs.seed % 2**32)
     classes = len(record.dataset["class_names"])
     model = network.build(settings, classes=classes, image_size=record.inputs.image_size)
@@ -173,7 +175,7 @@ def _build(record: run.Record, settings: TrainSettings) -> keras.Model:
 
 
 def _start(out: Path, record: run.Record) -> tuple[keras.Model, list[run.Row]]:
-    model = _build(record, record.train)
+    model = build_model(record, record.train)
     run.write_record(out, record)
     run.write_atomically(out / run.INITIAL, model.save_weights)
     history: list[run.Row] = []
@@ -183,7 +185,7 @@ def _start(out: Path, record: run.Record) -> tuple[keras.Model, list[run.Row]]:
 
 def _restore(out: Path, record: run.Record) -> tuple[keras.Model, list[run.Row]]:
     # All weights come from the checkpoint: neither a download nor the weight file is needed again.
-    model = _build(record, dataclasses.replace(record.train, weights="none"))
+    model = build_model(record, dataclasses.replace(record.train, weights="none"))
     run.load_initial(out, model)
     return model, run.load_state(out, model)
 
@@ -192,7 +194,7 @@ def _fit(out: Path, record: run.Record, model: keras.Model, history: list[run.Ro
     settings, steps = record.train, steps_per_epoch(record)
     if len(history) >= settings.epochs or should_stop(history, settings.early_stopping):
         return
-    stream, waited = pipeline.timed(_training_batches(record, epoch=len(history)))
+    stream, waited = feed(record, epoch=len(history))
 
     def on_row(row: run.Row) -> bool:
         _require_finite(row, settings)
@@ -201,7 +203,7 @@ def _fit(out: Path, record: run.Record, model: keras.Model, history: list[run.Ro
         return should_stop(history, settings.early_stopping)
 
     images = min(steps * record.inputs.batch_size, record.dataset["splits"]["train"])
-    recorder = Recorder(images=images, waited=lambda: float(waited.numpy()), on_row=on_row, console=console)
+    recorder = Recorder(images=images, waited=waited, on_row=on_row, console=console)
     fed_by(model, record).fit(
         stream,
         epochs=settings.epochs,
@@ -222,7 +224,14 @@ def _require_finite(row: run.Row, settings: TrainSettings) -> None:
         )
 
 
-def _training_batches(record: run.Record, *, epoch: int) -> tf.data.Dataset:
+def feed(record: run.Record, *, epoch: int) -> tuple[tf.data.Dataset, Callable[[], float]]:
+    """What `fit` takes the run's batches from, from an epoch on, and the seconds that it has waited for them so far."""
+    stream, waited = pipeline.timed(training_batches(record, epoch=epoch))
+    return stream, lambda: float(waited.numpy())
+
+
+def training_batches(record: run.Record, *, epoch: int) -> tf.data.Dataset:
+    """The batches that the run is trained on, from an epoch on, as one stream."""
     settings = record.train
     return pipeline.load(
         settings.dataset,

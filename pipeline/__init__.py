@@ -12,18 +12,25 @@ def _without_chatter() -> Iterator[None]:
     It would bury the one line that a command has to say, and some of it comes before any setting is heeded.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with open(os.devnull, "wb") as null, contextlib.suppress(OSError), os.fdopen(os.dup(2), "wb") as kept:
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    with open(os.devnull, "wb") as null:
         os.dup2(null.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 with _without_chatter():
     import keras  # noqa: F401  # before TensorFlow, whose symbols are global: a JAX backend must be loaded by then
     import tensorflow  # noqa: F401
 
+from pipeline.ahead import ahead
 from pipeline.graph import device_pixels, filenames, load, read_image, see_places, timed
 from pipeline.records import Description, describe
 from pipeline.settings import InputError, Settings, steps
@@ -32,6 +39,7 @@ __all__ = [
     "Description",
     "InputError",
     "Settings",
+    "ahead",
     "describe",
     "device_pixels",
     "filenames",

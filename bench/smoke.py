@@ -1,0 +1,49 @@
+"""A guard against lost speed, for continuous integration: `python -m bench.smoke`.
+
+Only ratios within one run are compared, and with floors far below what was measured: machines and their
+moods differ. How fast the loaders really are, `bench.throughput` tells.
+"""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+import pipeline
+from bench.report import cells
+from bench.rows import BASELINE, Row, with_ratios
+from bench.settings import Settings
+from bench.throughput import compare
+from pipeline import cli
+
+# Images/s in work `augmented`, as a multiple of those of the original generator with one worker.
+FLOORS = {"sentiflow-memory": 8.0, "sentiflow-none-jpeg256": 3.0}
+
+
+@click.command(cls=cli.Command)
+@click.option("--data_dir", default=None, help="Folder given to `tfds build`. Default: sample photographs, in ./demo.")
+@click.option("--seconds", default=1.5, type=click.FloatRange(0.1), help="Time each contestant for so long.")
+def main(data_dir: str | None, seconds: float) -> None:
+    """Compares the fastest tier and the JPEG stream with the original generator; fails if one is below its floor."""
+    names = ",".join((BASELINE, *FLOORS))
+    settings = Settings(data_dir=data_dir, images=80, work=("augmented",), contestants=names, seconds=seconds)
+    measured = with_ratios(list(compare(settings)))
+    table = Table(title="times the original generator, work augmented", title_justify="left")
+    for heading in ("contestant", "images/s", "ratio", "at least", "status"):
+        table.add_column(heading)
+    for row in measured:
+        rate, _, ratio, *_ = cells(row)
+        table.add_row(row.contestant, rate, ratio, f"{FLOORS.get(row.contestant, 1.0):.1f}", row.status)
+    Console().print(table)
+    if slow := below(measured):
+        raise pipeline.InputError(f"Below their floors: {', '.join(slow)}.")
+
+
+def below(rows: list[Row]) -> list[str]:
+    """The contestants that are slower than their floors, or have no ratio."""
+    return [row.contestant for row in rows if (row.ratio_to_original or 0.0) < FLOORS.get(row.contestant, 1.0)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The real training step, timed with what feeds it; `bench.measure` runs it in a process of its own.
+
+The network, its compiled step and the streams are those of `model.train`; `fit` drives them, as it does in a run.
+"""
+
+from __future__ import annotations
+
+# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded before it.
+from model import precision, train  # isort: skip
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+import pipeline
+from bench.measure import Job, Usage, find_loader, summarise
+from bench.rows import CONSTANT
+from model.run import Record
+from model.settings import TrainSettings
+
+ENDLESS = 1_000_000  # epochs
+
+Waited = Callable[[], float]
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Trains for the windows of the job.
+
+    Returns:
+        What `bench.measure.measure` returns, and `backend`, `precision`, `device` and `device_memory_mib`.
+    """
+    record = _record(job)
+    with precision.policy(record.environment["precision"]), Usage() as usage:
+        network = train.fed_by(train.build_model(record, record.train), record)
+        stream, waited = feed(job, record)
+        windows = Windows(job.seconds / job.windows, job.windows, waited, usage)
+        network.fit(stream, callbacks=[windows], shuffle=False, verbose=0)
+    return {
+        "status": "ok",
+        **windows.result(record.inputs.batch_size),
+        **{name: record.environment[name] for name in ("backend", "precision", "device")},
+        "peak_anonymous_mib": usage.peak_anonymous,
+        "peak_total_mib": usage.peak_total,
+        "device_memory_mib": _device_memory(),
+    }
+
+
+def _record(job: Job) -> Record:
+    values = job.step or {}
+    options = {**values["train"], "backbone_options": tuple(values["train"]["backbone_options"]), "epochs": ENDLESS}
+    return train.make_record(TrainSettings(**options), pipeline.Settings(**values["inputs"]))
+
+
+def feed(job: Job, record: Record) -> tuple[Any, Waited]:
+    """What `fit` is to take its batches from, and the seconds that it has waited for them so far."""
+    if job.function == CONSTANT:
+        images, labels = next(iter(train.training_batches(record, epoch=0)))
+        return _constant(images, labels), lambda: 0.0
+    if job.task.tier != "-":
+        return train.feed(record, epoch=0)
+    stream, waited = pipeline.timed(_generated(job, record))
+    return stream, lambda: float(waited.numpy())
+
+
+def _constant(images: tf.Tensor, labels: tf.Tensor) -> Any:
+    if keras.backend.backend() == "jax":
+        import jax
+
+        batch = jax.device_put((images.numpy(), labels.numpy()))
+        return _repeat(batch)
+    stream = tf.data.Dataset.from_tensors((images, labels)).repeat()
+    # `tf.data` hands out host memory; on a GPU the copy is made ahead of time.
+    gpu = precision.device() == "GPU"
+    return stream.apply(tf.data.experimental.prefetch_to_device("/GPU:0")) if gpu else stream
+
+
+def _repeat(batch: Any) -> Iterator[Any]:
+    while True:
+        yield batch
+
+
+def _generated(job: Job, record: Record) -> tf.data.Dataset:
+    """The batches of a contestant; they are caffe-preprocessed, whatever the backbone takes: it takes them as fast."""
+    size, batch_size = record.inputs.image_size, record.inputs.batch_size
+    loader = find_loader(job.function)
+    signature = (tf.TensorSpec((batch_size, size, size, 3), tf.float32), tf.TensorSpec((batch_size,), tf.int32))
+    stream = tf.data.Dataset.from_generator(lambda: loader(job.task), output_signature=signature)
+    return stream.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)).prefetch(2)
+
+
+class Windows(keras.callbacks.Callback):
+    """Times steps in windows, and ends the training after the last.
+
+    The first step compiles, and the window behind it uses up the batches that were made meanwhile: neither counts.
+
+    Args:
+        seconds: least length of a window.
+        windows: how many count.
+        waited: the seconds waited for input so far.
+        usage: of this process.
+    """
+
+    def __init__(self, seconds: float, windows: int, waited: Waited, usage: Usage) -> None:
+        super().__init__()
+        self._seconds, self._windows, self._waited, self._usage = seconds, windows, waited, usage
+        self._marks: list[tuple[int, float, float, float]] = []  # steps, time, seconds waited, seconds of processor
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Ends a window when it is long enough; the step is done, since Keras hands its loss over."""
+        now = time.perf_counter()
+        if self._marks and now - self._marks[-1][1] < self._seconds:
+            return
+        self._marks.append((batch + 1, now, self._waited(), self._usage.cpu_seconds()))
+        if len(self._marks) == self._windows + 2:
+            self.model.stop_training = True
+
+    def result(self, batch_size: int) -> dict[str, Any]:
+        """See `bench.measure.measure`."""
+        marks = self._marks[1:]
+        pairs = itertools.pairwise(marks)
+        steps, seconds, waited, cpu = (last - first for first, last in zip(marks[0], marks[-1], strict=True))
+        return {
+            **summarise([((after[0] - before[0]) * batch_size, after[1] - before[1]) for before, after in pairs]),
+            "waiting_share": min(waited / seconds, 1.0),
+            "cpu_seconds_per_image": cpu / (steps * batch_size),
+        }
+
+
+def _device_memory() -> float | None:
+    """The most that was in use on the accelerator, MiB; None where the backend does not tell."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0) / 2**20 or None
+    if precision.device() != "GPU":
+        return None
+    return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 2**20
