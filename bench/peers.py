@@ -32,9 +32,7 @@ def dali(task: Task) -> Iterator[Batch]:
         place = {"crop_pos_x": fn.random.uniform(range=(0.0, 1.0)), "crop_pos_y": fn.random.uniform(range=(0.0, 1.0))}
         files, labels = fn.readers.file(file_root=_folder(task), shuffle_after_epoch=True)
         if task.storage == "files":
-            images = fn.resize(
-                fn.decoders.image(files, **kind), resize_shorter=short_side(task), interp_type=types.INTERP_LANCZOS3
-            )
+            images = fn.resize(fn.decoders.image(files, **kind), resize_shorter=short_side(task))
             images = fn.crop(images, **side, **place)
         else:
             images = fn.decoders.image_crop(files, **side, **place, **kind)
@@ -201,7 +199,10 @@ def tfds_load(task: Task) -> Iterator[Batch]:
 
     def resize(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         shape = tf.cast(tf.shape(example["image"])[:2], tf.float32)
-        shape = tf.cast(shape * (task.image_size / task.crop_fraction / tf.reduce_min(shape)), tf.int32)
+        scale = task.image_size / task.crop_fraction / tf.reduce_min(shape)
+        # The reference system leaves an image of exactly the window's size as it is.
+        scale = tf.where(tf.reduce_all(shape == task.image_size), 1.0, scale)
+        shape = tf.cast(shape * scale, tf.int32)
         image = tf.image.resize(example["image"], shape, "lanczos3", antialias=True)
         return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8), example["label"]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.contestants import CAFFE_MEANS, Batch, Task, contestant
 
+EPOCHS = 100_000  # more than anyone waits for
 BLACK = "rotation leaves black corners"  # torchvision has no repeated border
 
 
@@ -20,7 +21,7 @@ BLACK = "rotation leaves black corners"  # torchvision has no repeated border
 )
 def torch_files(task: Task) -> Iterator[Batch]:
     """`ImageFolder` under `DataLoader`, decoded to tensors by torchvision."""
-    from torch.utils.data import DataLoader
+    from torch.utils.data import DataLoader, RandomSampler
     from torchvision.datasets import ImageFolder
     from torchvision.io import ImageReadMode, decode_image
 
@@ -28,8 +29,9 @@ def torch_files(task: Task) -> Iterator[Batch]:
         return decode_image(path, ImageReadMode.RGB)
 
     images = ImageFolder(task.prepared or task.photos, loader=read, transform=_view(task))
-    options: dict[str, Any] = {"num_workers": task.cores, "persistent_workers": True, "drop_last": True}
-    return _batches(DataLoader(images, batch_size=task.batch_size, shuffle=True, **options))
+    # Permutation upon permutation: workers need not wait for each other where an epoch ends.
+    sampler = RandomSampler(images, num_samples=EPOCHS * len(images))
+    return _batches(DataLoader(images, batch_size=task.batch_size, sampler=sampler, num_workers=task.cores))
 
 
 @contestant(
@@ -52,9 +54,9 @@ def webdataset(task: Task) -> Iterator[Batch]:
         return view(decode_jpeg(torch.frombuffer(bytearray(sample["jpg"]), dtype=torch.uint8))), int(sample["cls"])
 
     shards = [str(path) for path in sorted(Path(task.prepared).glob("*.tar"))]
-    images = peer.WebDataset(shards, shardshuffle=len(shards), seed=task.seed).shuffle(1000).map(decode)
+    images = peer.WebDataset(shards, shardshuffle=len(shards), seed=task.seed).shuffle(1000).map(decode).repeat()
     batches = images.batched(task.batch_size, partial=False, collation_fn=torch.utils.data.default_collate)
-    return _batches(peer.WebLoader(batches, batch_size=None, num_workers=task.cores, persistent_workers=True))
+    return _batches(peer.WebLoader(batches, batch_size=None, num_workers=task.cores))
 
 
 @contestant(
