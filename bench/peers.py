@@ -23,22 +23,20 @@ def dali(task: Task) -> Iterator[Batch]:
     """NVIDIA DALI on the CPU: a compiled pipeline, and the decoder that decodes no more than the crop."""
     from nvidia.dali import fn, pipeline_def, types
 
-    augmented = task.work == "augmented"
-    side = {"crop": (task.image_size, task.image_size)}
+    augmented, window = task.work == "augmented", (task.image_size, task.image_size)
     kind = {"output_type": types.BGR if augmented else types.RGB}
+    final = {"dtype": types.FLOAT, "mean": CAFFE_MEANS} if augmented else {"dtype": types.UINT8}
 
     @pipeline_def(batch_size=task.batch_size, num_threads=task.cores, device_id=None, seed=task.seed)
     def pipeline() -> Any:
-        place = {"crop_pos_x": fn.random.uniform(range=(0.0, 1.0)), "crop_pos_y": fn.random.uniform(range=(0.0, 1.0))}
-        files, labels = fn.readers.file(file_root=_folder(task), shuffle_after_epoch=True)
+        crop = {"crop": window, **{f"crop_pos_{axis}": fn.random.uniform(range=(0.0, 1.0)) for axis in "xy"}}
+        files, labels = fn.readers.file(file_root=task.prepared or task.photos, shuffle_after_epoch=True)
         if task.storage == "files":
-            images = fn.resize(fn.decoders.image(files, **kind), resize_shorter=short_side(task))
-            images = fn.crop(images, **side, **place)
+            images = fn.crop(fn.resize(fn.decoders.image(files, **kind), resize_shorter=short_side(task)), **crop)
         else:
-            images = fn.decoders.image_crop(files, **side, **place, **kind)
+            images = fn.decoders.image_crop(files, **crop, **kind)
         if augmented:
             images = fn.rotate(images, angle=fn.random.uniform(range=(-task.rotation, task.rotation)), keep_size=True)
-        final = {"dtype": types.FLOAT, "mean": CAFFE_MEANS} if augmented else {"dtype": types.UINT8}
         mirror = fn.random.coin_flip(probability=FLIPPED)
         return fn.crop_mirror_normalize(images, mirror=mirror, output_layout="HWC", **final), labels
 
@@ -198,13 +196,7 @@ def tfds_load(task: Task) -> Iterator[Batch]:
     rotate = keras.layers.RandomRotation(task.rotation / 360, fill_mode="nearest")  # tf.image has no such rotation
 
     def resize(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        shape = tf.cast(tf.shape(example["image"])[:2], tf.float32)
-        scale = task.image_size / task.crop_fraction / tf.reduce_min(shape)
-        # The reference system leaves an image of exactly the window's size as it is.
-        scale = tf.where(tf.reduce_all(shape == task.image_size), 1.0, scale)
-        shape = tf.cast(shape * scale, tf.int32)
-        image = tf.image.resize(example["image"], shape, "lanczos3", antialias=True)
-        return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8), example["label"]
+        return _cover(example["image"], task), example["label"]
 
     def crop(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = tf.image.random_crop(image, (task.image_size, task.image_size, 3))
@@ -219,10 +211,17 @@ def tfds_load(task: Task) -> Iterator[Batch]:
     yield from images.prefetch(auto).as_numpy_iterator()
 
 
+def _cover(image: Any, task: Task) -> Any:
+    """The covering resize of a uint8 tensor [h, w, 3] in TensorFlow; an image of the window's size stays as it is."""
+    import tensorflow as tf
+
+    shape = tf.cast(tf.shape(image)[:2], tf.float32)
+    scale = task.image_size / task.crop_fraction / tf.reduce_min(shape)
+    scale = tf.where(tf.reduce_all(shape == task.image_size), 1.0, scale)
+    resized = tf.image.resize(image, tf.cast(shape * scale, tf.int32), "lanczos3", antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
 def short_side(task: Task) -> int:
     """Of the covering resize, in pixels."""
     return int(task.image_size / task.crop_fraction)
-
-
-def _folder(task: Task) -> str:
-    return task.prepared or task.photos
