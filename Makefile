@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test smoke check lock clean
+.PHONY: setup demo test smoke check peers lock clean
 
 setup: $(READY)
 
@@ -27,9 +27,25 @@ smoke: setup
 check: setup
 	$(BIN)/pre-commit run --all-files
 
+# Other loaders for the benchmark, an environment for each; one that fails says why and does not stop the others. uv
+# links what several need, such as torch, instead of copying it.
+peers: setup .peers/uv/.ready
+	-$(MAKE) --keep-going --no-print-directory $(patsubst bench/environments/%.txt,.peers/%/.ready,$(wildcard bench/environments/*.txt))
+
+.peers/uv/.ready:
+	$(BIN)/python -m venv --clear .peers/uv
+	.peers/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	touch $@
+
+.peers/%/.ready: bench/environments/%.txt .peers/uv/.ready
+	rm -f $@
+	.peers/uv/bin/uv venv --quiet --clear --python $(BIN)/python .peers/$*
+	.peers/uv/bin/uv pip install --quiet --python .peers/$*/bin/python --requirement $<
+	touch $@
+
 # Renews the pinned, hashed versions for every supported Python (needs the `uv` command).
 lock:
 	uv pip compile setup.cfg --extra dev --universal --python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements.lock
 
 clean:
-	rm -rf .venv build *.egg-info demo
+	rm -rf .venv .peers build *.egg-info demo

@@ -20,10 +20,9 @@ import numpy as np
 from PIL import Image
 from scipy import fft, ndimage, signal
 
-from bench.contestants import Task
+from bench.contestants import CAFFE_MEANS, Task
 from bench.original import cover
 
-CAFFE_MEANS = (103.939, 116.779, 123.68)  # blue, green, red; of ImageNet, as in keras.applications
 REDUCE = 4  # pictures are compared at 1/4 of their size
 CANDIDATES = 12  # sources that a picture is compared with at a time, those of like colours first
 CHECKED = 16  # pictures searched for in the dataset

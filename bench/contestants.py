@@ -20,6 +20,8 @@ import numpy as np
 Batch = tuple[np.ndarray, np.ndarray]
 Loader = Callable[["Task"], Iterator[Batch]]
 
+CAFFE_MEANS = (103.939, 116.779, 123.68)  # blue, green, red; of ImageNet, as in keras.applications
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
@@ -31,6 +33,7 @@ class Task:
         data_dir: where `tfds build` put it.
         split: the images to read.
         photos: folder of class folders that holds exactly those images as source files.
+        prepared: folder of the same images in the contestant's own format, "" where it has none.
         images: how many they are.
         tier: cache tier of the contestant, "-" where it has none.
         storage: the storage that the contestant reads, such as "raw256"; "files" are the source files.
@@ -47,6 +50,7 @@ class Task:
     data_dir: str
     split: str
     photos: str
+    prepared: str = ""
     images: int
     tier: str
     storage: str
@@ -69,6 +73,9 @@ class Contestant:
         storage: what it reads, as in `Task`.
         requires: modules without which it is absent. They are imported before its clock starts.
         works: the works it does.
+        environment: of `make peers`, whose Python runs it; "" is the one that runs the benchmark.
+        form: what `bench.prepared` makes of the storage for it, such as "beton"; "" where it reads what is there.
+        deviation: how its batches differ from the work, though the check lets them pass; stands beside its numbers.
     """
 
     name: str
@@ -77,6 +84,9 @@ class Contestant:
     storage: str
     requires: tuple[str, ...]
     works: tuple[str, ...]
+    environment: str = ""
+    form: str = ""
+    deviation: str = ""
 
 
 CONTESTANTS: dict[str, Contestant] = {}
@@ -89,13 +99,24 @@ def contestant(
     requires: tuple[str, ...],
     tier: str = "-",
     works: tuple[str, ...] = ("augmented", "crop"),
+    environment: str = "",
+    form: str = "",
+    deviation: str = "",
 ) -> Callable[[Loader], Loader]:
     """Enters a loader under a name; a loader that serves several storages or tiers is entered once for each."""
 
     def enter(function: Loader) -> Loader:
         path = f"{function.__module__}:{function.__qualname__}"
         CONTESTANTS[name] = Contestant(
-            name=name, function=path, tier=tier, storage=storage, requires=requires, works=works
+            name=name,
+            function=path,
+            tier=tier,
+            storage=storage,
+            requires=requires,
+            works=works,
+            environment=environment,
+            form=form,
+            deviation=deviation,
         )
         return function
 

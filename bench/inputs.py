@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 import pipeline
@@ -61,19 +62,23 @@ def build(dataset: str, config: str | None, *, manual_dir: str, data_dir: str) -
     _command("tensorflow_datasets.scripts.cli.main", "build", str(folder), *options, *chosen)
 
 
-def export_photos(dataset: str, *, split: str, data_dir: str, folder: Path) -> Path:
-    """Writes the source files of a split into class folders, which is what the original generator reads.
+def export_photos(dataset: str, *, split: str, data_dir: str, folder: Path, storage: str = "original") -> Path:
+    """Writes the images of a split into class folders, which is what the original generator reads.
 
-    They come from the storage `original`, which holds them byte for byte, so every loader reads the same images.
+    From the storage `original`, which holds the source files byte for byte, come those files, so every loader reads
+    the same images; from prepared storages what they hold: JPEG files, or pixels as `.npy`.
     """
-    name = f"{dataset}/original"
+    name = f"{dataset}/{storage}"
     classes = pipeline.describe(name, data_dir=data_dir).class_names
     folders = [folder / f"{label:03d}-{title}" for label, title in enumerate(classes)]  # so that order is by label
     for place in folders:
         place.mkdir(parents=True)
-    for i, (file, label) in enumerate(read_stored(name, split=split, data_dir=data_dir)):
-        # Loaders tell the format from the bytes; the generator lists files by their extension.
-        (folders[label] / f"{i:06d}.jpg").write_bytes(file)
+    for i, (image, label) in enumerate(read_stored(name, split=split, data_dir=data_dir)):
+        if isinstance(image, np.ndarray):
+            np.save(folders[label] / f"{i:06d}.npy", image)
+        else:
+            # Loaders tell the format from the bytes; the generator lists files by their extension.
+            (folders[label] / f"{i:06d}.jpg").write_bytes(image)
     return folder
 
 

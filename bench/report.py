@@ -49,7 +49,7 @@ def print_tables(rows: Sequence[Row], console: Console) -> None:
             table.add_column(heading, justify="right")
         table.add_column("status", overflow="fold")
         for row in chosen:
-            table.add_row(row.contestant, *cells(row), row.status)
+            table.add_row(row.contestant, *cells(row), remark(row))
         console.print(table)
     if rows:
         console.print(setting(rows[0]), highlight=False, soft_wrap=True)
@@ -60,7 +60,16 @@ def markdown(rows: Sequence[Row]) -> str:
     headings = ("work", "contestant", "images/s", "spread", "x original", "first batch s", "CPU ms/image", "MiB")
     lines = [headings, ("---", "---", *["---:"] * 6)]
     lines += [(row.work, row.contestant, *cells(row)) for row in rows if row.status == "ok"]
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", setting(rows[0])])
+    notes = dict.fromkeys(
+        f"* {row.contestant}: {row.deviation}" for row in rows if row.status == "ok" and row.deviation
+    )
+    table = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([*table, "", *([*notes, ""] if notes else []), setting(rows[0])])
+
+
+def remark(row: Row) -> str:
+    """The status of a row, and how it deviates from the work."""
+    return f"{row.status}; {row.deviation}" if row.status == "ok" and row.deviation else row.status
 
 
 def cells(row: Row) -> list[str]:

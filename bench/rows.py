@@ -52,6 +52,7 @@ class Row:
         seconds: timed in all.
         commit: of this software, with "-dirty" where it was changed; None outside a checkout.
         environment: machine and versions.
+        deviation: how the contestant's batches differ from the work, though they pass the check; "" if not at all.
     """
 
     contestant: str
@@ -82,6 +83,7 @@ class Row:
     seconds: float
     commit: str | None
     environment: dict[str, Any]
+    deviation: str = ""
 
 
 def with_ratios(rows: Sequence[Row]) -> list[Row]:

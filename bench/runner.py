@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import pipeline
+from bench import prepared
 from bench.contestants import Contestant, Task
 from bench.measure import GO, READY, Job
 from bench.rows import Row, commit, cores, environment
@@ -63,6 +64,14 @@ def run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None, 
     Returns:
         Its row. Numbers stand in it only if the contestant was right and finished.
     """
+    python = prepared.find_python(entry.environment)
+    if python is None:
+        missing = f"no environment {entry.environment!r}; install it with: make peers"
+        return make_row(entry, task, settings, {"status": f"absent: {missing}"})
+    try:
+        task = dataclasses.replace(task, prepared=prepared.provide(entry, task, python))
+    except pipeline.InputError as error:
+        return make_row(entry, task, settings, {"status": f"failed: {error}"})
     job = Job(
         function=entry.function,
         requires=entry.requires,
@@ -72,7 +81,7 @@ def run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None, 
         evidence=judge is not None,
         emulate=emulate,
     )
-    return make_row(entry, task, settings, {"emulate": emulate, **_result(job, judge, PATIENCE)})
+    return make_row(entry, task, settings, {"emulate": emulate, **_result(job, judge, python=python)})
 
 
 def run_step(entry: Contestant, task: Task, settings: Settings, step: dict[str, Any]) -> Row:
@@ -95,7 +104,7 @@ def run_step(entry: Contestant, task: Task, settings: Settings, step: dict[str, 
         windows=settings.windows,
         step=step,
     )
-    result = {"backbone": step["train"]["backbone"], **_result(job, None, COMPILING)}
+    result = {"backbone": step["train"]["backbone"], **_result(job, None, patience=COMPILING)}
     return make_row(entry, dataclasses.replace(task, work="training"), settings, result)
 
 
@@ -113,16 +122,19 @@ def make_row(entry: Contestant, task: Task, settings: Settings, result: Mapping[
         seconds=settings.seconds,
         commit=commit(),
         environment=environment(),
+        deviation=entry.deviation,
         **values,
     )
 
 
-def _result(job: Job, judge: Judge | None, patience: float) -> dict[str, Any]:
+def _result(
+    job: Job, judge: Judge | None, *, patience: float = PATIENCE, python: str = sys.executable
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         (folder / "job.json").write_text(json.dumps(dataclasses.asdict(job)), encoding="utf-8")
         limit = patience + 2 * job.seconds + 2 * job.task.images / SLOWEST
-        with open(folder / "log", "w", encoding="utf-8") as log, _process(folder, log, limit) as process:
+        with open(folder / "log", "w", encoding="utf-8") as log, _process(python, folder, log, limit) as process:
             fault = _judge(process, folder, job.task, judge)
             process.communicate(f"{GO}\n" if fault is None else "stop\n")
         if fault is not None:
@@ -133,10 +145,10 @@ def _result(job: Job, judge: Judge | None, patience: float) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _process(folder: Path, log: Any, limit: float) -> Iterator[subprocess.Popen[str]]:
+def _process(python: str, folder: Path, log: Any, limit: float) -> Iterator[subprocess.Popen[str]]:
     """The worker, which is gone when the context ends: when it is done, after `limit` seconds, or on an error here."""
-    command = [sys.executable, "-m", "bench.measure", str(folder)]
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [python, "-m", "bench.measure", str(folder)]
+    quiet = {**prepared.variables(), "TF_CPP_MIN_LOG_LEVEL": "3"}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True, env=quiet) as process:
         timer = threading.Timer(limit, process.kill)

@@ -12,6 +12,8 @@ from typing import Any
 import click
 from rich.console import Console
 
+import bench.peers
+import bench.peers_torch  # noqa: F401 - enters its contestants, as bench.peers does
 import pipeline
 from bench import check, report, rows, runner
 from bench.contestants import CONTESTANTS, Contestant, Task

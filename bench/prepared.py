@@ -1,0 +1,87 @@
+"""Other loaders' environments and formats: which Python runs a contestant, and its own copy of the stored images.
+
+A copy is made once, outside every clock, in `DATA_DIR/peers`, and made anew when the storage that it comes from
+changes. What is stored is carried over: JPEG files byte for byte, pixels as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.contestants import Contestant, Task
+from bench.inputs import export_photos
+from pipeline import InputError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ENVIRONMENTS = REPOSITORY / ".peers"  # made by `make peers`
+FILES = "files"  # the form that needs no writer: class folders
+
+
+def find_python(environment: str) -> str | None:
+    """The interpreter of an environment of `make peers`, this one for ""; None where it is not installed."""
+    if not environment:
+        return sys.executable
+    folder = ENVIRONMENTS / environment
+    return str(folder / "bin" / "python") if (folder / ".ready").exists() else None
+
+
+def variables() -> dict[str, str]:
+    """The environment variables of a contestant's process, which finds `bench` whatever Python it runs on."""
+    paths = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def provide(entry: Contestant, task: Task, python: str) -> str:
+    """The folder with the images of a task in the contestant's form, written if it is not there; "" without a form.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    if not entry.form:
+        return ""
+    folder = Path(task.data_dir) / "peers" / f"{task.dataset}-{task.split}-{task.storage}-{entry.form}"
+    stamp = _stamp(Path(task.data_dir) / task.dataset / task.storage)
+    mark = folder / "made_from.json"
+    if not mark.exists() or mark.read_text(encoding="utf-8") != stamp:
+        try:
+            _write(entry.form, task, python, folder)
+            mark.write_text(stamp, encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot write {folder}: {error.strerror}") from error
+    return str(folder / "images")
+
+
+def _stamp(source: Path) -> str:
+    """Names, sizes and times of the files below a folder, in which any rebuild shows."""
+    stats = [(str(path.relative_to(source)), path.stat()) for path in sorted(source.rglob("*")) if path.is_file()]
+    return json.dumps([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
+
+
+def _write(form: str, task: Task, python: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        _remove(old)
+    if form == FILES:
+        _export(task, folder / "images")
+        return
+    with tempfile.TemporaryDirectory(prefix="export-", dir=folder) as name:
+        export = _export(task, Path(name) / "images")
+        command = [python, "-m", "bench.writers", form, str(export), str(folder / "images")]
+        done = subprocess.run(command, capture_output=True, text=True, env=variables(), stdin=subprocess.DEVNULL)
+    if done.returncode:
+        last = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-1:]
+        raise InputError(f"the writer of {form} failed: {''.join(last) or done.returncode}")
+
+
+def _export(task: Task, folder: Path) -> Path:
+    return export_photos(task.dataset, split=task.split, data_dir=task.data_dir, folder=folder, storage=task.storage)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
