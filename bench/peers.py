@@ -17,7 +17,7 @@ from bench.contestants import CAFFE_MEANS, Batch, Task, contestant
 FLIPPED = 0.5  # probability of a mirrored picture
 
 
-@contestant("dali-files", storage="files", requires=("nvidia.dali",), environment="dali")
+@contestant("dali-files", storage="files", requires=("nvidia.dali",), environment="dali", deviation="bilinear resize")
 @contestant("dali-jpeg256", storage="jpeg256", requires=("nvidia.dali",), environment="dali", form="files")
 def dali(task: Task) -> Iterator[Batch]:
     """NVIDIA DALI on the CPU: a compiled pipeline, and the decoder that decodes no more than the crop."""
@@ -118,7 +118,14 @@ def _view(image: np.ndarray, generator: np.random.Generator, task: Task) -> np.n
     return np.subtract(window[..., ::-1], CAFFE_MEANS, dtype=np.float32)
 
 
-@contestant("spdl-jpeg256", storage="jpeg256", requires=("spdl.io",), environment="spdl", form="files")
+@contestant(
+    "spdl-jpeg256",
+    storage="jpeg256",
+    requires=("spdl.io",),
+    environment="spdl",
+    form="files",
+    deviation="rotation leaves black corners, not the repeated border",
+)
 def spdl(task: Task) -> Iterator[Batch]:
     """SPDL: threads that decode whole batches, the view an FFmpeg filter, as its guide has it for images."""
     import spdl.io
@@ -157,7 +164,7 @@ def _spdl_samples(task: Task) -> Iterator[tuple[str, int, str]]:
     "keras-directory",
     storage="files",
     requires=("keras", "tensorflow"),
-    deviation="not the same crop: windows of the central square, one position for a whole batch",
+    deviation="not the same crop: windows of the central square, one place for a whole batch; bilinear resize",
 )
 def keras_directory(task: Task) -> Iterator[Batch]:
     """`image_dataset_from_directory` and Keras layers mapped over batches, as Keras' guides show it."""

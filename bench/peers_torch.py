@@ -12,10 +12,16 @@ from typing import Any
 from bench.contestants import CAFFE_MEANS, Batch, Task, contestant
 
 EPOCHS = 100_000  # more than anyone waits for
-BLACK = "rotation leaves black corners"  # torchvision has no repeated border
+BLACK = "rotation leaves black corners, not the repeated border"
 
 
-@contestant("torch-files", storage="files", requires=("torchvision",), environment="torch", deviation=BLACK)
+@contestant(
+    "torch-files",
+    storage="files",
+    requires=("torchvision",),
+    environment="torch",
+    deviation=f"bicubic resize, {BLACK}",
+)
 @contestant(
     "torch-jpeg256", storage="jpeg256", requires=("torchvision",), environment="torch", form="files", deviation=BLACK
 )
