@@ -8,11 +8,12 @@ import dataclasses
 import inspect
 import socket
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
+import numpy as np
 from keras import applications, layers
 
 from model.settings import TrainSettings
@@ -23,6 +24,10 @@ MAPS_PER_CLASS = 4
 
 # Weight files that Keras reads.
 WEIGHT_SUFFIXES = (".h5", ".keras")
+
+# The layer that standardises features; below this variance a feature is a constant.
+STANDARDISED = "standardised"
+SMALLEST_VARIANCE = 1e-12
 
 # Seconds without an answer after which a download of weights is given up.
 DOWNLOAD_TIMEOUT = 30
@@ -88,7 +93,32 @@ def build(settings: TrainSettings, *, classes: int, image_size: int) -> keras.Mo
     unfreeze(backbone, settings.fine_tune)
     # training=False: BatchNormalization uses its stored statistics, whatever is trained.
     features = backbone(images, training=False)
+    if settings.standardise:
+        # Without trained parameters, and never in training mode: what `standardise` puts there stays.
+        features = layers.BatchNormalization(
+            center=False, scale=False, epsilon=SMALLEST_VARIANCE, trainable=False, name=STANDARDISED
+        )(features)
     return keras.Model(images, HEADS[settings.head](features, classes, settings.dropout), name="sentiflow")
+
+
+def standardise(model: keras.Model, batches: Iterable[Any]) -> None:
+    """Gives the network's features mean 0 and variance 1, each channel over all places of all images.
+
+    Args:
+        model: made by `build` with `standardise`.
+        batches: images, each float32 [b, s, s, 3].
+    """
+    layer = model.get_layer(STANDARDISED)
+    backbone = keras.Model(model.inputs, layer.input)
+    count, total, squares = 0, np.float64(0), np.float64(0)
+    for batch in batches:
+        features = keras.ops.convert_to_numpy(keras.ops.cast(backbone.predict_on_batch(batch), "float32"))
+        features = features.reshape(-1, features.shape[-1]).astype(np.float64)
+        count += len(features)
+        total, squares = total + features.sum(axis=0), squares + (features**2).sum(axis=0)
+    mean = total / count
+    layer.moving_mean.assign(mean.astype(np.float32))
+    layer.moving_variance.assign(np.maximum(squares / count - mean**2, 0).astype(np.float32))
 
 
 def gap_head(features: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:

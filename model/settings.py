@@ -30,6 +30,7 @@ class TrainSettings:
     backbone_options: tuple[str, ...] = _option((), "key=value for its constructor, e.g. alpha=0.25; repeatable.")
     weights: str = _option("imagenet", "imagenet, none, or a file: .h5, .weights.h5 or .keras.")
     head: Literal["gap"] = _option("gap", "What makes probabilities of the backbone's feature map.")
+    standardise: bool = _option(False, "Give every feature mean 0 and variance 1 over the training images first.")
     dropout: float = _option(0.0, "Fraction of the pooled features that training drops.")
     fine_tune: int = _option(0, "Train the last N layers of the backbone as well, BatchNormalization excepted.")
     epochs: int = _option(20, "Passes over the training split.")

@@ -176,6 +176,9 @@ def build_model(record: run.Record, settings: TrainSettings) -> keras.Model:
 
 def _start(out: Path, record: run.Record) -> tuple[keras.Model, list[run.Row]]:
     model = build_model(record, record.train)
+    if record.train.standardise:
+        batches = evaluation_batches(record, split="train").as_numpy_iterator()
+        network.standardise(model, (images for images, _ in batches))
     run.write_record(out, record)
     run.write_atomically(out / run.INITIAL, model.save_weights)
     history: list[run.Row] = []

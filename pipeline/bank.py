@@ -170,23 +170,25 @@ def whole_image(records: Records, settings: Settings) -> Callable[[tf.Tensor], t
     """A function from a position, int64, to that image resized and uncropped: uint8 [h, w, 3]."""
     if records.storage == "raw":
         return mapped_bank(records).image
-    stored = mapped_files(records)
-    return lambda i: decode(stored(i), records.storage, settings)
+    files = mapped_files(records)
+    return lambda i: decode(files(i[None])[0], records.storage, settings)
 
 
 def mapped_files(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function from a position, int64, to the bytes of that encoded image: string, out of the mapped shards."""
+    """A function from positions, int64 [b], to the bytes of those encoded images, string [b], out of the shards."""
     area, bases = map_files(records.paths)
     data = _as_tensor(area)
     places = tf.constant(np.stack([bases[records.shard] + records.offset, records.length], axis=1))
 
-    def stored(i: tf.Tensor) -> tf.Tensor:
-        first, length = tf.unstack(tf.gather(places, i))
+    def one(place: tf.Tensor) -> tf.Tensor:
+        first, length = tf.unstack(place)
         # The graph has no cast from bytes to a string; a serialised tensor is one, and ends with the bytes.
         message = tf.io.serialize_tensor(tf.slice(data, [first], [length]))
         return tf.strings.substr(message, -length, length)
 
-    return stored
+    return lambda images: tf.map_fn(
+        one, tf.gather(places, images), fn_output_signature=tf.string, parallel_iterations=1
+    )
 
 
 def _as_tensor(data: np.ndarray) -> tf.Tensor:

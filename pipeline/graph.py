@@ -58,7 +58,34 @@ def load(
     Raises:
         InputError: no such dataset or split, or settings that the storage cannot serve. The message says what to do.
     """
-    settings = dataclasses.replace(settings or Settings(), **options).resolve(training=training)
+    *_, ds = stages(
+        dataset,
+        split=split,
+        data_dir=data_dir,
+        training=training,
+        epochs=epochs,
+        epoch=epoch,
+        step=step,
+        shard=shard,
+        settings=dataclasses.replace(settings or Settings(), **options),
+    ).values()
+    return ds.prefetch(2) if device is None else ds.apply(tf.data.experimental.prefetch_to_device(device, 2))
+
+
+def stages(
+    dataset: str,
+    *,
+    split: str,
+    data_dir: str,
+    training: bool,
+    epochs: int,
+    epoch: int,
+    step: int,
+    shard: tuple[int, int],
+    settings: Settings,
+) -> dict[str, tf.data.Dataset]:
+    """The stream after each of its stages, in order. The arguments are those of `load`, which gives the last."""
+    settings = settings.resolve(training=training)
     records = open_records(dataset, split=split, data_dir=data_dir, settings=settings)
     plan = _Plan(records, settings, training=training, shard=shard)
     if not 0 <= epoch <= epochs or not 0 <= step <= plan.steps:
@@ -66,18 +93,23 @@ def load(
         raise InputError(f"{rule}. Received: {(epoch, step)}")
 
     ds = tf.data.Dataset.range(epoch * plan.steps + step, epochs * plan.steps)
-    ds = ds.map(plan)  # step -> image numbers, labels, mask, draws
+    after = {"plan": ds.map(plan)}  # step -> image numbers, labels and mask, draws
     if settings.cache == "device":
         places = _places(dataset, records, data_dir, settings)
-        ds = ds.map(lambda index, rest, u: (places(index, u), *rest))  # -> what to look at, and how
+        after["places"] = after["plan"].map(lambda i, rest, u: (places(i, u), *rest))  # -> what to look at, and how
     else:
-        read = reader(records, settings)
-        ds = ds.map(lambda index, rest, u: (read(index, u), rest, u), num_parallel_calls=cores())  # -> uint8 windows
-        ds = ds.map(lambda image, rest, u: (_see(image, u, settings), *rest), num_parallel_calls=cores())
-    tuning = tf.data.Options()
-    tuning.experimental_optimization.apply_default_optimizations = False  # they would copy the whole bank
-    ds = ds.with_options(tuning)
-    return ds.prefetch(2) if device is None else ds.apply(tf.data.experimental.prefetch_to_device(device, 2))
+        if _is_cut(records, settings):
+            cut = reader(records, settings)
+            after["cut"] = after["plan"].map(lambda i, rest, u: (cut(i, u), rest, u), cores())  # -> uint8 windows
+        else:
+            read, decode = bank.mapped_files(records), _decoder(records.storage, settings)
+            after["read"] = after["plan"].map(lambda i, rest, u: (read(i), rest, u), cores())  # -> files
+            after["decode"] = after["read"].map(lambda files, rest, u: (decode(files, u), rest, u), cores())
+        *_, windows = after.values()
+        after["view"] = windows.map(lambda image, rest, u: (_see(image, u, settings), *rest), cores())
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False  # they would copy the whole bank
+    return {name: ds.with_options(options) for name, ds in after.items()}
 
 
 def device_pixels(
@@ -217,22 +249,31 @@ def _see(windows: tf.Tensor, u: tf.Tensor, settings: Settings) -> tf.Tensor:
 
 def reader(records: Records, settings: Settings) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """(images int64 [b], draws float64 [b, 8]) -> uint8 windows [b, s, s, 3], by storage and tier."""
-    if settings.cache == "memory" or records.storage == "raw":
+    if _is_cut(records, settings):
         copied = settings.cache == "memory"
         windows = (bank.ram_bank(records, settings) if copied else bank.mapped_bank(records)).windows
         return lambda images, u: windows(images, u[:, :2], settings)
+    read, decode = bank.mapped_files(records), _decoder(records.storage, settings)
+    return lambda images, u: decode(read(images), u)
 
-    stored = bank.mapped_files(records)
+
+def _is_cut(records: Records, settings: Settings) -> bool:
+    """Whether windows are cut from pixels, and not decoded from files."""
+    return settings.cache == "memory" or records.storage == "raw"
+
+
+def _decoder(storage: str, settings: Settings) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """(files string [b], draws float64 [b, 8]) -> uint8 windows [b, s, s, 3]."""
     window = tf.TensorSpec((settings.image_size, settings.image_size, 3), tf.uint8)
 
-    def read(images: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-        def one(place: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-            return pixels.decode_window(stored(place[0]), place[1], records.storage, settings)
+    def decode(files: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+        def one(image: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            return pixels.decode_window(*image, storage, settings)
 
         # One after the other: it is batches that run side by side.
-        return tf.map_fn(one, (images, u[:, :2]), fn_output_signature=window, parallel_iterations=1)
+        return tf.map_fn(one, (files, u[:, :2]), fn_output_signature=window, parallel_iterations=1)
 
-    return read
+    return decode
 
 
 def cores() -> int:

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import pipeline
-from bench import bounds, inputs, limits, measure, memory, report, rows, runner, throughput
+from bench import bounds, inputs, limits, measure, memory, report, rows, runner, stages, throughput
 from bench.contestants import CONTESTANTS, Contestant
 from bench.settings import Settings
 
@@ -264,3 +264,20 @@ def test_bounds_in_words():
         "bound of JPEG decoding: 3,838 images/s (b)",
         f"bound of copying windows: 79,500 images/s, {79500 * bounds.WINDOW_BYTES / 1e9:.1f} GB/s (c)",
     ]
+
+
+def test_stages_name_where_the_time_goes(data_dir, tmp_path):
+    options = ["--data_dir", data_dir, "--work", "crop", "--batch_size", "8", "--seconds", "0.5"]
+    outcome = click.testing.CliRunner().invoke(stages.main, [*options, "--json", str(tmp_path / "stages.json")])
+    assert outcome.exit_code == 0, outcome.output
+    found = json.loads((tmp_path / "stages.json").read_text())
+    streams = {
+        storage: {row["stage"]: row for row in found if (row["tier"], row["storage"]) == ("none", storage)}
+        for storage in inputs.STORAGES
+    }
+    assert list(streams["raw256"]) == ["plan", "cut", "view"]
+    for storage in ("original", "jpeg256"):
+        costs = {name: row["cpu_milliseconds_per_image"] for name, row in streams[storage].items()}
+        assert list(costs) == ["plan", "read", "decode", "view"]
+        assert costs["decode"] == max(costs.values()) > 3 * costs["read"]
+        assert streams[storage]["read"]["images_per_second"] > streams[storage]["decode"]["images_per_second"]

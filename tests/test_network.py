@@ -55,6 +55,23 @@ def test_the_table_names_the_constructors_in_lower_case():
     assert [backbone.constructor.__name__.lower() for backbone in network.BACKBONES.values()] == FAMILIES
 
 
+def test_standardised_features_have_mean_0_and_variance_1_over_all_images():
+    model = build(backbone="densenet121", backbone_options=(), standardise=True)
+    images = np.random.default_rng(0).normal(size=(13, 32, 32, 3)).astype("float32")
+    network.standardise(model, (images[:8], images[8:]))
+    layer = model.get_layer(network.STANDARDISED)
+    raw, features = keras.Model(model.inputs, [layer.input, layer.output]).predict_on_batch(images)
+    varied = raw.std(axis=(0, 1, 2)) > 1e-5
+    assert varied.sum() > 100
+    np.testing.assert_allclose(features.mean(axis=(0, 1, 2))[varied], 0, atol=1e-3)
+    np.testing.assert_allclose(features.std(axis=(0, 1, 2))[varied], 1, atol=1e-2)
+    before = [weight.numpy() for weight in layer.weights]
+    compile_model(model, SMALL)
+    model.fit(images, np.zeros(13), verbose=0)
+    for weight, old in zip(layer.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
 def test_gap_head_computes_relu_maps_then_their_mean_then_softmax():
     features = keras.Input((2, 2, 5))
     head = keras.Model(features, network.gap_head(features, 3, 0.0))
