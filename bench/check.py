@@ -162,6 +162,19 @@ def find_source(image: np.ndarray, *, sources: Sources, largest_angle: float) ->
         sources: to search in.
         largest_angle: degrees; 0 searches for unrotated windows only.
     """
+    # Windows that lie between the pixels of the reduced sources may fit badly where the picture is faint. What the
+    # shift wraps around is outside the template.
+    half = REDUCE // 2
+    best = Match(-np.inf, 0, False, 0.0, (0.0, 0.0))
+    for shift in ((0, 0), (half, half), (half, 0), (0, half)):
+        match = _search(np.roll(image, shift, (0, 1)), sources, largest_angle)
+        best = max(best, match, key=lambda match: match.fit)
+        if best.fit >= MIN_FIT:
+            break
+    return best
+
+
+def _search(image: np.ndarray, sources: Sources, largest_angle: float) -> Match:
     side = image.shape[0] // REDUCE
     small = image.astype(np.float32).reshape(side, REDUCE, side, REDUCE, 3).mean((1, 3))
     nearest = np.argsort(np.abs(sources.colours - _colours(small)).sum(1)).tolist()
