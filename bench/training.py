@@ -36,9 +36,6 @@ class StepSettings(TrainSettings):
     """The step that is timed; by default one that a CPU can do in a moment, and without a download."""
 
     backbone: str = dataclasses.field(default="mobilenet", metadata={"help": "Lower-case name in keras.applications."})
-    backbone_options: tuple[str, ...] = dataclasses.field(
-        default=("alpha=0.25",), metadata={"help": "key=value for its constructor; repeatable."}
-    )
     weights: str = dataclasses.field(default="none", metadata={"help": "imagenet, none, or a file."})
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import importlib.util
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -227,9 +227,15 @@ def _require_finite(row: run.Row, settings: TrainSettings) -> None:
         )
 
 
-def feed(record: run.Record, *, epoch: int) -> tuple[tf.data.Dataset, Callable[[], float]]:
+def feed(record: run.Record, *, epoch: int) -> tuple[Iterable[Any], Callable[[], float]]:
     """What `fit` takes the run's batches from, from an epoch on, and the seconds that it has waited for them so far."""
-    stream, waited = pipeline.timed(training_batches(record, epoch=epoch))
+    batches = training_batches(record, epoch=epoch)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # Copied to the device by the thread that takes them ahead. Keras would do it between two steps.
+        return pipeline.clocked(pipeline.ahead(map(jax.device_put, batches.as_numpy_iterator())))
+    stream, waited = pipeline.timed(batches)
     return stream, lambda: float(waited.numpy())
 
 

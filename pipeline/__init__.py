@@ -30,7 +30,7 @@ with _without_chatter():
     import keras  # noqa: F401  # before TensorFlow, whose symbols are global: a JAX backend must be loaded by then
     import tensorflow  # noqa: F401
 
-from pipeline.ahead import ahead
+from pipeline.ahead import ahead, clocked
 from pipeline.graph import device_pixels, filenames, load, read_image, see_places, timed
 from pipeline.records import Description, describe
 from pipeline.settings import InputError, Settings, steps
@@ -40,6 +40,7 @@ __all__ = [
     "InputError",
     "Settings",
     "ahead",
+    "clocked",
     "describe",
     "device_pixels",
     "filenames",

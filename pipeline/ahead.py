@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Generator, Iterable
+import time
+from collections.abc import Callable, Generator, Iterable
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -47,6 +48,21 @@ def ahead(batches: Iterable[T], *, depth: int = DEPTH) -> Generator[T, None, Non
             yield batch.pop()
     finally:
         room.put(None)
+
+
+def clocked(batches: Iterable[T]) -> tuple[Generator[T, None, None], Callable[[], float]]:
+    """The same batches, and a function that tells how many seconds their consumer has waited for them so far."""
+    waited = 0.0
+
+    def timed() -> Generator[T, None, None]:
+        nonlocal waited
+        asked = time.perf_counter()
+        for batch in batches:
+            waited += time.perf_counter() - asked
+            yield batch
+            asked = time.perf_counter()
+
+    return timed(), lambda: waited
 
 
 def _stop(room: SimpleQueue[int | None], thread: threading.Thread) -> None:

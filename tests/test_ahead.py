@@ -59,3 +59,19 @@ def test_the_thread_ends_with_python():
     program = "import pipeline; batches = pipeline.ahead(iter(int, 1)); print(next(batches))"
     outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (outcome.returncode, outcome.stdout) == (0, "0\n"), outcome.stderr
+
+
+def test_only_the_wait_for_a_batch_is_counted(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def batches():
+        for number in range(3):
+            now[0] += 1
+            yield number
+
+    taken, waited = pipeline.clocked(batches())
+    for number in taken:
+        assert waited() == number + 1
+        now[0] += 10
+    assert waited() == 3
