@@ -70,7 +70,7 @@ def weights(path):
 def command(settings, *more):
     pairs = dataclasses.asdict(settings) | {"batch_size": INPUTS.batch_size, "image_size": INPUTS.image_size}
     pairs |= {"backbone_options": settings.backbone_options[0]}
-    options = [f"--{name}={value}" for name, value in pairs.items() if name != "tensorboard"]
+    options = [f"--{name}={value}" for name, value in pairs.items() if not isinstance(value, bool)]  # flags are off
     return [*options, *map(str, more)]
 
 
