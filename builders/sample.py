@@ -24,6 +24,7 @@ from PIL import Image, ImageFilter
 from rich.console import Console
 from rich.progress import track
 
+from builders.parallel import cores
 from builders.scene import MOODS, develop, paint
 
 MARK = ".sample"  # the file that says that the folder is ours, and what drew it
@@ -229,7 +230,6 @@ def main(folder: Path, images: int | None, dataset: str, seed: int, workers: int
     completed by repeating it.
     """
     claim(folder, f"sentiflow sample 1, images {images or 'all'}, seed {seed}")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     plans = {"emotionroi": lambda: emotionroi(images or EMOTIONROI_SIZE)}
     plans["twitter1"] = lambda: twitter1(images or TWITTER1_SIZE, seed)
     for name in DATASETS if dataset == "both" else [dataset]:
@@ -237,7 +237,7 @@ def main(folder: Path, images: int | None, dataset: str, seed: int, workers: int
         for path, text in lists.items():
             if not (folder / path).exists():
                 save(folder / path, text.encode())
-        drawn = draw_all(folder, seed, photos, workers or cores)
+        drawn = draw_all(folder, seed, photos, workers or cores())
         for _ in track(drawn, description=f"Drawing {name}", total=len(photos), console=Console(stderr=True)):
             pass
     click.echo(f"The sample photographs are in {folder}")
