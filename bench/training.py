@@ -22,7 +22,7 @@ from bench.contestants import CONTESTANTS, Contestant
 from bench.inputs import STORAGES, export_photos, prepare
 from bench.rows import BASELINE, CONSTANT, Row, with_ratios
 from bench.settings import TrainingSettings
-from model.network import find_backbone
+from model.backbones import find_backbone
 from pipeline import cli
 
 # One batch that is on the device already never keeps it waiting: its rate is the ceiling. See `bench.step`.

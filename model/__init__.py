@@ -10,7 +10,9 @@ if keras.backend.backend() == "jax":
     # TensorFlow only feeds the network here; it would take the memory of the GPU that JAX computes on.
     tf.config.set_visible_devices([], "GPU")
 
-from model.network import BACKBONES, HEADS, build
+from model.backbones import BACKBONES
+from model.heads import HEADS
+from model.network import build
 from model.run import load
 from model.settings import TrainSettings
 

@@ -17,11 +17,11 @@ from click.core import ParameterSource
 from rich.console import Console
 
 import pipeline
-from model import network, plots, precision, run
+from model import backbones, network, plots, precision, recipe, run
 from model.device import OnDevice
 from model.evaluate import evaluate, evaluation_batches, summary
 from model.progress import Recorder
-from model.settings import MOMENTUM, TrainSettings
+from model.settings import TrainSettings
 from pipeline import InputError, cli
 
 
@@ -72,7 +72,7 @@ def train(
 
 def make_record(settings: TrainSettings, inputs: pipeline.Settings) -> run.Record:
     """Settles what depends on the backbone, the dataset and the machine."""
-    preprocess = network.find_backbone(settings.backbone).preprocess
+    preprocess = backbones.find_backbone(settings.backbone).preprocess
     inputs = dataclasses.replace(inputs, preprocess=preprocess)
     dataset = pipeline.describe(settings.dataset, data_dir=settings.data_dir, **dataclasses.asdict(inputs))
     environment = run.environment(precision.resolve(settings.precision), precision.device())
@@ -122,35 +122,14 @@ def describe(record: run.Record, model: keras.Model) -> list[str]:
     ]
 
 
-def compile_model(model: keras.Model, settings: TrainSettings) -> None:
-    """Gives the model the reference system's optimiser and loss.
-
-    `InverseTimeDecay` with decay_steps=1 is Keras 2's `SGD(decay=...)`. The labels being integers, the sparse loss has
-    the value that categorical cross-entropy has on one-hot labels.
-    """
-    rate = keras.optimizers.schedules.InverseTimeDecay(settings.learning_rate, 1, settings.decay)
-    _compile(model, keras.optimizers.SGD(rate, momentum=MOMENTUM, nesterov=True), settings)
-    model.optimizer.build(model.trainable_variables)
-
-
 def fed_by(model: keras.Model, record: run.Record) -> keras.Model:
     """The compiled model as the tier feeds it: itself, or, for the tier `device`, behind the dataset's pixels."""
     if record.inputs.cache != "device":
         return model
     settings = record.train
     fed = OnDevice(model, record.inputs, dataset=settings.dataset, data_dir=settings.data_dir)
-    _compile(fed, model.optimizer, settings)
+    recipe.compile_with(model.optimizer, fed, settings)
     return fed
-
-
-def _compile(model: keras.Model, optimizer: keras.Optimizer, settings: TrainSettings) -> None:
-    model.compile(
-        optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(),
-        # Weighted: under `last_batch="pad"` the mask is the sample weight.
-        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        steps_per_execution=settings.steps_per_execution,
-    )
 
 
 def should_stop(history: list[run.Row], patience: int) -> bool:
@@ -170,7 +149,7 @@ def build_model(record: run.Record, settings: TrainSettings) -> keras.Model:
     keras.utils.set_random_seed(record.inputs.seed % 2**32)
     classes = len(record.dataset["class_names"])
     model = network.build(settings, classes=classes, image_size=record.inputs.image_size)
-    compile_model(model, settings)
+    recipe.compile_network(model, settings)
     return model
 
 

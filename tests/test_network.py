@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model import network, precision
+from model import backbones, heads, network, precision
+from model.recipe import compile_network
 from model.settings import TrainSettings
-from model.train import compile_model
 from pipeline import InputError
 from pipeline.view import normalise
 
@@ -43,7 +43,7 @@ def build(**changes):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_backbone_has_its_own_preprocessing(name):
-    backbone = network.find_backbone(name)
+    backbone = backbones.find_backbone(name)
     theirs = sys.modules[backbone.constructor.__module__].preprocess_input
     pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3)).astype("float32")
     ours = normalise(tf.constant(pixels), backbone.preprocess)
@@ -51,8 +51,8 @@ def test_every_backbone_has_its_own_preprocessing(name):
 
 
 def test_the_table_names_the_constructors_in_lower_case():
-    assert list(network.BACKBONES) == FAMILIES
-    assert [backbone.constructor.__name__.lower() for backbone in network.BACKBONES.values()] == FAMILIES
+    assert list(backbones.BACKBONES) == FAMILIES
+    assert [backbone.constructor.__name__.lower() for backbone in backbones.BACKBONES.values()] == FAMILIES
 
 
 def test_standardised_features_have_mean_0_and_variance_1_over_all_images():
@@ -66,7 +66,7 @@ def test_standardised_features_have_mean_0_and_variance_1_over_all_images():
     np.testing.assert_allclose(features.mean(axis=(0, 1, 2))[varied], 0, atol=1e-3)
     np.testing.assert_allclose(features.std(axis=(0, 1, 2))[varied], 1, atol=1e-2)
     before = [weight.numpy() for weight in layer.weights]
-    compile_model(model, SMALL)
+    compile_network(model, SMALL)
     model.fit(images, np.zeros(13), verbose=0)
     for weight, old in zip(layer.weights, before, strict=True):
         np.testing.assert_array_equal(weight, old)
@@ -74,7 +74,7 @@ def test_standardised_features_have_mean_0_and_variance_1_over_all_images():
 
 def test_gap_head_computes_relu_maps_then_their_mean_then_softmax():
     features = keras.Input((2, 2, 5))
-    head = keras.Model(features, network.gap_head(features, 3, 0.0))
+    head = keras.Model(features, heads.gap(features, 3, SMALL))
     rng = np.random.default_rng(1)
     weights = [rng.normal(size=weight.shape).astype("float32") for weight in head.weights]
     assert [weight.shape for weight in weights] == [(1, 1, 5, 12), (12,), (12, 3), (3,)]
@@ -99,7 +99,7 @@ def test_the_backbone_is_frozen_and_fine_tune_opens_its_last_layers_but_batch_no
 
 def test_training_leaves_the_statistics_of_batch_normalization_alone():
     model = build(fine_tune=86)
-    compile_model(model, SMALL)
+    compile_network(model, SMALL)
     frozen = [weight.numpy() for weight in model.non_trainable_weights]
     rng = np.random.default_rng(0)
     model.train_on_batch(rng.normal(size=(4, 32, 32, 3)).astype("float32"), np.array([0, 1, 2, 0]))
@@ -111,7 +111,7 @@ def test_sgd_is_that_of_keras_2():
     """Gradients of a linear layer by hand; the update is keras 2.2.4's `SGD.get_updates`, nesterov."""
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", use_bias=False)(inputs))
-    compile_model(model, dataclasses.replace(SMALL, learning_rate=0.1, decay=0.5))
+    compile_network(model, dataclasses.replace(SMALL, learning_rate=0.1, decay=0.5))
     rng = np.random.default_rng(2)
     x, labels = rng.normal(size=(6, 4)).astype("float32"), np.array([0, 1, 2, 0, 1, 2], "int32")
     weights = model.trainable_variables[0].numpy().astype("float64")
@@ -130,7 +130,7 @@ def test_sgd_is_that_of_keras_2():
 def test_softmax_is_float32_in_every_precision(name, policy):
     with precision.policy(name):
         model = build()
-        compile_model(model, SMALL)
+        compile_network(model, SMALL)
     assert keras.config.dtype_policy().name == "float32"
     assert model.get_layer("maps").dtype_policy.name == policy
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
@@ -196,7 +196,7 @@ def test_weights_that_cannot_be_downloaded_name_the_way_out(monkeypatch):
     def offline(**_):
         raise Exception("URL fetch failure on https://storage.googleapis.com/x: None -- no route to host")
 
-    monkeypatch.setitem(network.BACKBONES, "mobilenet", network.Backbone(offline, "tf"))
+    monkeypatch.setitem(backbones.BACKBONES, "mobilenet", backbones.Backbone(offline, "tf"))
     with pytest.raises(InputError, match=r"cannot be downloaded.*no route to host.*--weights FILE"):
         build(weights="imagenet", backbone_options=())
 

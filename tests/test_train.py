@@ -22,7 +22,7 @@ from PIL import Image
 from rich.console import Console
 
 import pipeline
-from model import device, evaluate, metrics, network, plots, predict, run, train
+from model import backbones, device, evaluate, metrics, plots, predict, run, train
 from model.settings import TrainSettings
 from pipeline import InputError
 
@@ -329,6 +329,6 @@ def test_the_network_is_that_of_the_settings(finished, settings):
     out, _ = finished
     record, model = run.load(out)
     assert record.train == settings
-    assert record.inputs.preprocess == network.find_backbone("mobilenet").preprocess == "tf"
+    assert record.inputs.preprocess == backbones.find_backbone("mobilenet").preprocess == "tf"
     assert model.output_shape == (None, 3)
     assert record.environment["backend"] == keras.backend.backend()

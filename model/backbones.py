@@ -1,0 +1,160 @@
+"""Backbones of `keras.applications`, by name, with the weights that they start from."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import dataclasses
+import inspect
+import socket
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+from keras import applications
+
+from model.settings import TrainSettings
+from pipeline import InputError
+
+# Weight files that Keras reads.
+WEIGHT_SUFFIXES = (".h5", ".keras")
+
+# Seconds without an answer after which a download of weights is given up.
+DOWNLOAD_TIMEOUT = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """A constructor in `keras.applications`, and the value range it was trained on (a mode of `pipeline.Settings`)."""
+
+    constructor: Callable[..., keras.Model]
+    preprocess: Literal["caffe", "tf", "torch"]
+
+
+BACKBONES = {
+    "xception": Backbone(applications.Xception, "tf"),
+    "vgg16": Backbone(applications.VGG16, "caffe"),
+    "vgg19": Backbone(applications.VGG19, "caffe"),
+    "resnet50": Backbone(applications.ResNet50, "caffe"),
+    "resnet101": Backbone(applications.ResNet101, "caffe"),
+    "resnet152": Backbone(applications.ResNet152, "caffe"),
+    "resnet50v2": Backbone(applications.ResNet50V2, "tf"),
+    "resnet101v2": Backbone(applications.ResNet101V2, "tf"),
+    "resnet152v2": Backbone(applications.ResNet152V2, "tf"),
+    "inceptionv3": Backbone(applications.InceptionV3, "tf"),
+    "inceptionresnetv2": Backbone(applications.InceptionResNetV2, "tf"),
+    "mobilenet": Backbone(applications.MobileNet, "tf"),
+    "mobilenetv2": Backbone(applications.MobileNetV2, "tf"),
+    "densenet121": Backbone(applications.DenseNet121, "torch"),
+    "densenet169": Backbone(applications.DenseNet169, "torch"),
+    "densenet201": Backbone(applications.DenseNet201, "torch"),
+    "nasnetmobile": Backbone(applications.NASNetMobile, "tf"),
+    "nasnetlarge": Backbone(applications.NASNetLarge, "tf"),
+}
+
+
+def find_backbone(name: str) -> Backbone:
+    """The backbone of that lower-case name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in BACKBONES:
+        raise InputError(f"backbone must be one of {', '.join(BACKBONES)}. Received: {name}")
+    return BACKBONES[name]
+
+
+def make_backbone(settings: TrainSettings, *, image_size: int) -> keras.Model:
+    """The backbone of a run, with the weights it starts from, as a model that gives a feature map.
+
+    Args:
+        settings: backbone, backbone_options and weights are used.
+        image_size: side of the square images, in pixels.
+
+    Raises:
+        InputError: a name or option is unknown, or the weights are not to be had.
+    """
+    constructor = find_backbone(settings.backbone).constructor
+    options = parse_options(settings.backbone_options, constructor)
+    options.update(include_top=False, input_shape=(image_size, image_size, 3))
+    if settings.weights == "imagenet":
+        return _with_imagenet_weights(constructor, options)
+    try:
+        backbone = constructor(weights=None, **options)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{settings.backbone} cannot be built: {error}") from error
+    if settings.weights != "none":
+        _load_weights(backbone, settings)
+    return backbone
+
+
+def parse_options(options: tuple[str, ...], constructor: Callable[..., keras.Model]) -> dict[str, Any]:
+    """Turns `key=value` texts into arguments of a backbone's constructor; values are Python literals or texts.
+
+    Raises:
+        InputError: a text has no `=`, or the constructor has no such argument that a user may set.
+    """
+    ours = {"include_top", "weights", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation"}
+    known = [name for name in inspect.signature(constructor).parameters if name not in ours | {"name"}]
+    parsed = {}
+    for option in options:
+        key, separator, value = option.partition("=")
+        if not separator:
+            raise InputError(f"backbone_options must be key=value, e.g. alpha=0.25. Received: {option}")
+        if key not in known:
+            raise InputError(
+                f"{constructor.__name__} has no option {key}; it has {', '.join(known) or 'none'}. Received: {option}"
+            )
+        parsed[key] = _literal(value)
+    return parsed
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _with_imagenet_weights(constructor: Callable[..., keras.Model], options: dict[str, Any]) -> keras.Model:
+    try:
+        with _download_timeout():
+            return constructor(weights="imagenet", **options)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{constructor.__name__} cannot be built with ImageNet weights: {error}") from error
+    except Exception as error:  # Keras raises a plain Exception when a download fails
+        raise InputError(
+            f"The ImageNet weights of {constructor.__name__} are not in Keras' cache and cannot be downloaded "
+            f"({error}). Pass a file with --weights FILE (Keras' ..._no_top.h5), or --weights none for random ones."
+        ) from error
+
+
+def _load_weights(backbone: keras.Model, settings: TrainSettings) -> None:
+    path = Path(settings.weights)
+    remedy = f"weights must be imagenet, none, or a {' or '.join(WEIGHT_SUFFIXES)} file. Received: {path}"
+    if path.suffix not in WEIGHT_SUFFIXES:
+        raise InputError(remedy)
+    if not path.is_file():
+        raise InputError(f"{path} is not a file; {remedy}")
+    try:
+        with warnings.catch_warnings():
+            # Keras would only warn that some layers keep their random weights.
+            warnings.filterwarnings("error", "Skipping", UserWarning)
+            backbone.load_weights(path)
+    except (ValueError, TypeError, KeyError, IndexError, OSError, UserWarning) as error:
+        options = " ".join(settings.backbone_options)
+        raise InputError(
+            f"{path} does not hold the weights of {settings.backbone} {options} without its top: {error}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _download_timeout() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
