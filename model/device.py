@@ -8,9 +8,10 @@ import keras
 import tensorflow as tf
 
 import pipeline
+from model.heads import Branches
 
 
-class OnDevice(keras.Model):
+class OnDevice(Branches):
     """A network that is told which windows to look at, and looks them up in pixels that the accelerator holds.
 
     What it is fed are the batches of `pipeline.load(..., cache="device")`. Trained are the network's own weights; to
@@ -27,8 +28,8 @@ class OnDevice(keras.Model):
     """
 
     def __init__(self, network: keras.Model, inputs: pipeline.Settings, *, dataset: str, data_dir: str) -> None:
-        super().__init__(name="on_device", dtype="float32")  # the network alone computes in less
-        self.network, self.inputs = network, inputs
+        super().__init__(network, name="on_device")
+        self.inputs = inputs
         pixels = pipeline.device_pixels(dataset, data_dir=data_dir, settings=inputs)
         try:
             self.pixels = self.add_weight(
@@ -43,8 +44,8 @@ class OnDevice(keras.Model):
             raise pipeline.InputError(f"{room}; use cache='memory'. ({error})") from error
 
     def call(self, places: dict[str, Any], training: bool | None = None) -> Any:
-        """Probabilities of a batch."""
+        """Probabilities of a batch, of every branch of the network."""
         size, preprocess = self.inputs.image_size, self.inputs.preprocess
         pixels = keras.ops.convert_to_tensor(self.pixels)
         images = pipeline.see_places(pixels, places, ops=keras.ops, image_size=size, preprocess=preprocess)
-        return self.network(images, training=training)
+        return super().call(images, training=training)

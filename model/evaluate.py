@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 import pipeline
-from model import metrics, plots, run
+from model import metrics, plots, run, stimuli
 from pipeline import cli
 
 
@@ -89,6 +89,11 @@ def _write_predictions(
     run.write_atomically(path, write)
 
 
+def _score_stimuli(record: run.Record, network: keras.Model, split: str) -> dict[str, Any]:
+    batches = evaluation_batches(record, split=split).as_numpy_iterator()
+    return stimuli.score_split(record, network, (images for images, _ in batches), split=split)
+
+
 def summary(result: dict[str, Any]) -> str:
     """The figures of an evaluation as one line."""
     names = ("accuracy", "loss", "macro_f1", "expected_calibration_error")
@@ -103,8 +108,11 @@ def summary(result: dict[str, Any]) -> str:
     "--model", type=click.Choice(list(run.MODELS)), default="final", help="After the last, or the best epoch."
 )
 @click.option("--data_dir", help="Where the dataset is now, if not where the run found it.")
+@click.option(
+    "--stimuli", "find_stimuli", is_flag=True, help="Score activation maps against EmotionROI's stimuli maps."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def main(folder: Path, split: str, model: Any, data_dir: str | None, as_json: bool) -> None:
+def main(folder: Path, split: str, model: Any, data_dir: str | None, find_stimuli: bool, as_json: bool) -> None:
     """Accuracy, loss, per-class report, confusion matrix, macro F1 and calibration error of a trained run.
 
     Written into the run folder as well: evaluation-, confusion-, report-, calibration- and predictions-SPLIT.
@@ -112,12 +120,18 @@ def main(folder: Path, split: str, model: Any, data_dir: str | None, as_json: bo
     record, network = run.load(folder, model=model)
     if data_dir:
         record = dataclasses.replace(record, train=dataclasses.replace(record.train, data_dir=data_dir))
+    suffix = split if model == "final" else f"{split}-{model}"
+    found = _score_stimuli(record, network, split) if find_stimuli else None
     result = evaluate(folder, record, network, split=split, model=model)
+    if found:
+        run.write_json(folder / f"stimuli-{suffix}.json", found)
+        result["stimuli"] = found
     if as_json:
         click.echo(json.dumps(result))
         return
-    suffix = split if model == "final" else f"{split}-{model}"
     click.echo((folder / f"report-{suffix}.txt").read_text())
+    if found:
+        click.echo(stimuli.summary(found))
     click.echo(f"{summary(result)}\nWritten: {folder}/*-{suffix}.*")
 
 

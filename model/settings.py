@@ -11,6 +11,9 @@ from pipeline import InputError
 MOMENTUM = 0.9
 DECAY = 0.0005
 
+# Class-wise maps per class in the reference system's head.
+MAPS_PER_CLASS = 4
+
 
 def _option(default: Any, text: str) -> Any:
     return dataclasses.field(default=default, metadata={"help": text})
@@ -29,7 +32,14 @@ class TrainSettings:
     backbone: str = _option("resnet101", "Lower-case name in keras.applications.")
     backbone_options: tuple[str, ...] = _option((), "key=value for its constructor, e.g. alpha=0.25; repeatable.")
     weights: str = _option("imagenet", "imagenet, none, or a file: .h5, .weights.h5 or .keras.")
-    head: Literal["gap"] = _option("gap", "What makes probabilities of the backbone's feature map.")
+    head: Literal["gap", "linear", "wscnet", "wildcat"] = _option(
+        "gap", "What makes probabilities of the backbone's feature map."
+    )
+    maps_per_class: int = _option(MAPS_PER_CLASS, "Maps that gap, wscnet and wildcat make for every class.")
+    wscnet_pooling: Literal["average", "max"] = _option("average", "How wscnet pools its maps and its features.")
+    wildcat_kmax: float = _option(0.2, "Highest places of a map that wildcat averages: their number, or a fraction.")
+    wildcat_kmin: float = _option(0.2, "Lowest places of a map that wildcat averages: number, fraction, or 0.")
+    wildcat_alpha: float = _option(0.7, "Weight of the lowest places in wildcat.")
     standardise: bool = _option(False, "Give every feature mean 0 and variance 1 over the training images first.")
     dropout: float = _option(0.0, "Fraction of the pooled features that training drops.")
     fine_tune: int = _option(0, "Train the last N layers of the backbone as well, BatchNormalization excepted.")
@@ -49,6 +59,10 @@ class TrainSettings:
             "learning_rate": (self.learning_rate > 0, "above 0"),
             "decay": (self.decay >= 0, "0 or more"),
             "dropout": (0 <= self.dropout < 1, "in [0, 1)"),
+            "maps_per_class": (self.maps_per_class >= 1, "at least 1"),
+            "wildcat_kmax": (_is_share(self.wildcat_kmax) and self.wildcat_kmax > 0, "in (0, 1), or a whole number"),
+            "wildcat_kmin": (_is_share(self.wildcat_kmin), "in [0, 1), or a whole number"),
+            "wildcat_alpha": (0 <= self.wildcat_alpha <= 1, "in [0, 1]"),
             "fine_tune": (self.fine_tune >= 0, "0 or more layers"),
             "steps_per_execution": (self.steps_per_execution >= 1, "at least 1"),
             "early_stopping": (self.early_stopping >= 0, "0 or more epochs"),
@@ -56,3 +70,8 @@ class TrainSettings:
         for name, (holds, rule) in rules.items():
             if not holds:
                 raise InputError(f"{name} must be {rule}. Received: {getattr(self, name)}")
+
+
+def _is_share(value: float) -> bool:
+    """Whether a value is a fraction, or a number of things."""
+    return 0 <= value < 1 or (value >= 1 and float(value).is_integer())

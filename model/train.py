@@ -17,7 +17,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 import pipeline
-from model import backbones, network, plots, precision, recipe, run
+from model import backbones, heads, network, plots, precision, recipe, run
 from model.device import OnDevice
 from model.evaluate import evaluate, evaluation_batches, summary
 from model.progress import Recorder
@@ -123,11 +123,14 @@ def describe(record: run.Record, model: keras.Model) -> list[str]:
 
 
 def fed_by(model: keras.Model, record: run.Record) -> keras.Model:
-    """The compiled model as the tier feeds it: itself, or, for the tier `device`, behind the dataset's pixels."""
-    if record.inputs.cache != "device":
-        return model
+    """The compiled model as it is trained: with its auxiliary branches, and, in the tier `device`, on its pixels."""
     settings = record.train
-    fed = OnDevice(model, record.inputs, dataset=settings.dataset, data_dir=settings.data_dir)
+    if record.inputs.cache == "device":
+        fed = OnDevice(model, record.inputs, dataset=settings.dataset, data_dir=settings.data_dir)
+    elif heads.auxiliary(model):
+        fed = heads.Branches(model)
+    else:
+        return model
     recipe.compile_with(model.optimizer, fed, settings)
     return fed
 

@@ -34,6 +34,7 @@ from pipeline.ahead import ahead, clocked
 from pipeline.graph import device_pixels, filenames, load, read_image, see_places, timed
 from pipeline.records import Description, describe
 from pipeline.settings import InputError, Settings, steps
+from pipeline.stimuli import stimuli_maps
 
 __all__ = [
     "Description",
@@ -48,5 +49,6 @@ __all__ = [
     "read_image",
     "see_places",
     "steps",
+    "stimuli_maps",
     "timed",
 ]

@@ -39,7 +39,8 @@ class Records:
         shape: int32 [n, 2], stored height and width in pixels; zeros unless the storage is `raw`.
         label: int32 [n].
         filename: str [n].
-        extra: further integer features by name, each int64 [n, ...].
+        extra: further integer features by name, each int64 [n, ...]; of `stimuli_map`, first byte and length of the
+            value in its shard, both 0 where there is none.
         storage: "original", "raw" or "jpeg".
     """
 
@@ -214,6 +215,9 @@ def _index(builder: tfds.core.DatasetBuilder, splits: tuple[str, ...], storage: 
     places = np.array([row[value] for row in rows], np.int64).reshape(-1, 2)
     shape = [row["image/shape"][:2] if "image/shape" in row else (0, 0) for row in rows]
     extra = [name for name in ("agreement", "validation", "fold") if rows and name in rows[0]]
+    integers: dict[str, np.ndarray] = {name: np.array([row[name] for row in rows], np.int64) for name in extra}
+    if rows and "stimuli_map" in rows[0]:
+        integers["stimuli_map"] = np.array([row["stimuli_map"] or (0, 0) for row in rows], np.int64).reshape(-1, 2)
     return Records(
         paths=tuple(paths),
         number=first + np.arange(len(rows)),
@@ -223,7 +227,7 @@ def _index(builder: tfds.core.DatasetBuilder, splits: tuple[str, ...], storage: 
         shape=np.array(shape, np.int32).reshape(-1, 2),
         label=np.array([row["label"][0] for row in rows], np.int32),
         filename=np.array([row["filename"] for row in rows], object),
-        extra={name: np.array([row[name] for row in rows], np.int64) for name in extra},
+        extra=integers,
         storage=storage,
     )
 
