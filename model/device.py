@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 import pipeline
+from model import targets
 
 
 class OnDevice(keras.Model):
@@ -45,6 +46,10 @@ class OnDevice(keras.Model):
     def call(self, places: dict[str, Any], training: bool | None = None) -> Any:
         """Probabilities of a batch."""
         size, preprocess = self.inputs.image_size, self.inputs.preprocess
+        share = places.get("share")
+        places = {name: value for name, value in places.items() if name != "share"}
         pixels = keras.ops.convert_to_tensor(self.pixels)
         images = pipeline.see_places(pixels, places, ops=keras.ops, image_size=size, preprocess=preprocess)
+        if share is not None:
+            images = targets.mix(images, share, ops=keras.ops)
         return self.network(images, training=training)

@@ -73,6 +73,11 @@ def standardise(model: keras.Model, batches: Iterable[Any]) -> None:
     layer.moving_variance.assign(np.maximum(squares / count - mean**2, 0).astype(np.float32))
 
 
+def fine_tune(model: keras.Model, count: int) -> None:
+    """Trains the last `count` layers of a network's backbone from now on, and its head; compile it again then."""
+    unfreeze(next(layer for layer in model.layers if isinstance(layer, keras.Model)), count)
+
+
 def unfreeze(backbone: keras.Model, count: int) -> None:
     """Freezes every layer of the backbone but the last `count`; BatchNormalization stays frozen among these too.
 

@@ -66,7 +66,7 @@ def test_standardised_features_have_mean_0_and_variance_1_over_all_images():
     np.testing.assert_allclose(features.mean(axis=(0, 1, 2))[varied], 0, atol=1e-3)
     np.testing.assert_allclose(features.std(axis=(0, 1, 2))[varied], 1, atol=1e-2)
     before = [weight.numpy() for weight in layer.weights]
-    compile_network(model, SMALL)
+    compile_network(model, SMALL, steps=1)
     model.fit(images, np.zeros(13), verbose=0)
     for weight, old in zip(layer.weights, before, strict=True):
         np.testing.assert_array_equal(weight, old)
@@ -99,7 +99,7 @@ def test_the_backbone_is_frozen_and_fine_tune_opens_its_last_layers_but_batch_no
 
 def test_training_leaves_the_statistics_of_batch_normalization_alone():
     model = build(fine_tune=86)
-    compile_network(model, SMALL)
+    compile_network(model, SMALL, steps=1)
     frozen = [weight.numpy() for weight in model.non_trainable_weights]
     rng = np.random.default_rng(0)
     model.train_on_batch(rng.normal(size=(4, 32, 32, 3)).astype("float32"), np.array([0, 1, 2, 0]))
@@ -111,7 +111,7 @@ def test_sgd_is_that_of_keras_2():
     """Gradients of a linear layer by hand; the update is keras 2.2.4's `SGD.get_updates`, nesterov."""
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", use_bias=False)(inputs))
-    compile_network(model, dataclasses.replace(SMALL, learning_rate=0.1, decay=0.5))
+    compile_network(model, dataclasses.replace(SMALL, learning_rate=0.1, decay=0.5), steps=1)
     rng = np.random.default_rng(2)
     x, labels = rng.normal(size=(6, 4)).astype("float32"), np.array([0, 1, 2, 0, 1, 2], "int32")
     weights = model.trainable_variables[0].numpy().astype("float64")
@@ -130,7 +130,7 @@ def test_sgd_is_that_of_keras_2():
 def test_softmax_is_float32_in_every_precision(name, policy):
     with precision.policy(name):
         model = build()
-        compile_network(model, SMALL)
+        compile_network(model, SMALL, steps=1)
     assert keras.config.dtype_policy().name == "float32"
     assert model.get_layer("maps").dtype_policy.name == policy
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
