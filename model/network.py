@@ -87,8 +87,11 @@ def unfreeze(backbone: keras.Model, count: int) -> None:
     Raises:
         InputError: the backbone has fewer layers.
     """
-    if count > len(backbone.layers):
-        raise InputError(f"fine_tune must be at most the backbone's {len(backbone.layers)} layers. Received: {count}")
-    first = len(backbone.layers) - count
-    for index, layer in enumerate(backbone.layers):
+    # An encoder of keras-hub is a model among them.
+    parts = [layer.layers if isinstance(layer, keras.Model) else [layer] for layer in backbone.layers]
+    flat = [layer for part in parts for layer in part]
+    if count > len(flat):
+        raise InputError(f"fine_tune must be at most the backbone's {len(flat)} layers. Received: {count}")
+    first = len(flat) - count
+    for index, layer in enumerate(flat):
         layer.trainable = index >= first and not isinstance(layer, layers.BatchNormalization)

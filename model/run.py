@@ -28,6 +28,7 @@ import keras
 import numpy as np
 
 import pipeline
+from model import backbones, hub
 from model.settings import TrainSettings
 from pipeline import InputError
 
@@ -277,6 +278,8 @@ def load(folder: str | Path, *, model: Literal["final", "best"] = "final") -> tu
     path = folder / MODELS[model]
     if not path.is_file():
         raise InputError(f"{folder} holds an unfinished run: {path.name} is missing. Run model.train with --resume.")
+    if backbones.find_backbone(record.train.backbone).preset:
+        hub.require_hub()
     return record, keras.saving.load_model(path, compile=False)
 
 

@@ -26,9 +26,11 @@ class TrainSettings:
 
     dataset: str = _option("emotionroi/raw256", "TFDS dataset / storage config.")
     data_dir: str = _option("data", "Folder that `tfds build --data_dir` wrote to.")
-    backbone: str = _option("resnet101", "Lower-case name in keras.applications.")
+    backbone: str = _option("resnet101", "Lower-case name in keras.applications, or an image encoder of keras-hub.")
     backbone_options: tuple[str, ...] = _option((), "key=value for its constructor, e.g. alpha=0.25; repeatable.")
-    weights: str = _option("imagenet", "imagenet, none, or a file: .h5, .weights.h5 or .keras.")
+    weights: str = _option(
+        "imagenet", "imagenet, pretrained, none, a file (.h5, .weights.h5, .keras), or a keras-hub preset's folder."
+    )
     recipe: Literal["reference", "best"] = _option("reference", "Preset of options; those that are given override it.")
     head: Literal["gap"] = _option("gap", "What makes probabilities of the backbone's feature map.")
     standardise: bool = _option(False, "Give every feature mean 0 and variance 1 over the training images first.")
