@@ -1,10 +1,11 @@
-"""Backbones of `keras.applications`, by name, with the weights that they start from."""
+"""Backbones of `keras.applications` and keras-hub, by name, with the weights that they start from."""
 
 from __future__ import annotations
 
 import ast
 import contextlib
 import dataclasses
+import functools
 import inspect
 import socket
 import warnings
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import keras
 from keras import applications
 
+from model import hub
 from model.settings import TrainSettings
 from pipeline import InputError
 
@@ -27,10 +29,30 @@ DOWNLOAD_TIMEOUT = 30
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """A constructor in `keras.applications`, and the value range it was trained on (a mode of `pipeline.Settings`)."""
+    """A constructor, and the value range that it was trained on, a mode of `pipeline.Settings`.
+
+    Attributes:
+        constructor: in `keras.applications`, or in `model.hub` with the architecture bound.
+        preprocess: none: pixels; what they are to become is a part of the network.
+        preset: name of the pretrained weights in keras-hub; None for `keras.applications`.
+        image_size: the only one, in pixels, that these weights fit; None: any.
+    """
 
     constructor: Callable[..., keras.Model]
-    preprocess: Literal["caffe", "tf", "torch"]
+    preprocess: Literal["caffe", "tf", "torch", "none"]
+    preset: str | None = None
+    image_size: int | None = None
+
+
+def _hub(family: str, preset: str, image_size: int | None, *architecture: int) -> Backbone:
+    constructor, preprocess = {
+        "clip": (hub.clip, "none"),
+        "siglip": (hub.siglip, "tf"),
+        "dinov2": (hub.dinov2, "torch"),
+    }[family]
+    names = ("patch_size", "hidden_dim", "num_layers", "num_heads", "intermediate_dim")
+    options: dict[str, Any] = dict(zip(names, architecture, strict=True))
+    return Backbone(functools.partial(constructor, **options), preprocess, preset, image_size)  # type: ignore[arg-type]
 
 
 BACKBONES = {
@@ -52,6 +74,33 @@ BACKBONES = {
     "densenet201": Backbone(applications.DenseNet201, "torch"),
     "nasnetmobile": Backbone(applications.NASNetMobile, "tf"),
     "nasnetlarge": Backbone(applications.NASNetLarge, "tf"),
+    "efficientnetv2b0": Backbone(applications.EfficientNetV2B0, "none"),
+    "efficientnetv2b1": Backbone(applications.EfficientNetV2B1, "none"),
+    "efficientnetv2b2": Backbone(applications.EfficientNetV2B2, "none"),
+    "efficientnetv2b3": Backbone(applications.EfficientNetV2B3, "none"),
+    "efficientnetv2s": Backbone(applications.EfficientNetV2S, "none"),
+    "efficientnetv2m": Backbone(applications.EfficientNetV2M, "none"),
+    "efficientnetv2l": Backbone(applications.EfficientNetV2L, "none"),
+    "convnexttiny": Backbone(applications.ConvNeXtTiny, "none"),
+    "convnextsmall": Backbone(applications.ConvNeXtSmall, "none"),
+    "convnextbase": Backbone(applications.ConvNeXtBase, "none"),
+    "convnextlarge": Backbone(applications.ConvNeXtLarge, "none"),
+    "convnextxlarge": Backbone(applications.ConvNeXtXLarge, "none"),
+} | {
+    preset: _hub(family, preset, *numbers)
+    for family, preset, *numbers in (
+        # image size of the weights; side of a patch, channels, blocks, attention heads, channels inside a block
+        ("clip", "clip_vit_base_patch16", 224, 16, 768, 12, 12, 3072),
+        ("clip", "clip_vit_base_patch32", 224, 32, 768, 12, 12, 3072),
+        ("clip", "clip_vit_large_patch14", 224, 14, 1024, 24, 16, 4096),
+        ("siglip", "siglip_base_patch16_224", 224, 16, 768, 12, 12, 3072),
+        ("siglip", "siglip_base_patch16_256", 256, 16, 768, 12, 12, 3072),
+        ("siglip", "siglip2_base_patch16_224", 224, 16, 768, 12, 12, 3072),
+        ("siglip", "siglip2_base_patch16_256", 256, 16, 768, 12, 12, 3072),
+        ("dinov2", "dinov2_small", None, 14, 384, 12, 6, 1536),
+        ("dinov2", "dinov2_base", None, 14, 768, 12, 12, 3072),
+        ("dinov2", "dinov2_large", None, 14, 1024, 24, 16, 4096),
+    )
 }
 
 
@@ -76,18 +125,38 @@ def make_backbone(settings: TrainSettings, *, image_size: int) -> keras.Model:
     Raises:
         InputError: a name or option is unknown, or the weights are not to be had.
     """
-    constructor = find_backbone(settings.backbone).constructor
-    options = parse_options(settings.backbone_options, constructor)
-    options.update(include_top=False, input_shape=(image_size, image_size, 3))
-    if settings.weights == "imagenet":
-        return _with_imagenet_weights(constructor, options)
+    backbone = find_backbone(settings.backbone)
+    options = parse_options(settings.backbone_options, backbone.constructor)
+    options["input_shape"] = (image_size, image_size, 3)
+    if backbone.preset:
+        return _from_hub(backbone, options, settings)
+    options["include_top"] = False
+    if settings.weights in ("imagenet", "pretrained"):
+        return _with_imagenet_weights(backbone.constructor, options)
+    model = _construct(settings, backbone.constructor, weights=None, **options)
+    if settings.weights != "none":
+        _load_weights(model, settings)
+    return model
+
+
+def _construct(settings: TrainSettings, constructor: Callable[..., keras.Model], **options: Any) -> keras.Model:
     try:
-        backbone = constructor(weights=None, **options)
+        return constructor(**options)
+    except InputError:
+        raise
     except (ValueError, TypeError) as error:
         raise InputError(f"{settings.backbone} cannot be built: {error}") from error
-    if settings.weights != "none":
-        _load_weights(backbone, settings)
-    return backbone
+
+
+def _from_hub(backbone: Backbone, options: dict[str, Any], settings: TrainSettings) -> keras.Model:
+    weights = {"none": None, "pretrained": backbone.preset}.get(settings.weights, settings.weights)
+    if weights not in (None, backbone.preset) and not Path(weights).is_dir():
+        rule = f"weights of {settings.backbone} must be pretrained, none, or the folder of a keras-hub preset"
+        raise InputError(f"{rule}. Received: {weights}")
+    size, fits = options["input_shape"][0], backbone.image_size
+    if weights == backbone.preset and fits not in (None, size):
+        raise InputError(f"The weights of {settings.backbone} need --image_size {fits}. Received: {size}")
+    return _construct(settings, backbone.constructor, weights=weights, **options)
 
 
 def parse_options(options: tuple[str, ...], constructor: Callable[..., keras.Model]) -> dict[str, Any]:
@@ -97,7 +166,9 @@ def parse_options(options: tuple[str, ...], constructor: Callable[..., keras.Mod
         InputError: a text has no `=`, or the constructor has no such argument that a user may set.
     """
     ours = {"include_top", "weights", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation"}
-    known = [name for name in inspect.signature(constructor).parameters if name not in ours | {"name"}]
+    ours |= {"include_preprocessing", "architecture", "name"}
+    known = [name for name in inspect.signature(constructor).parameters if name not in ours]
+    known += getattr(constructor, "keywords", {})  # what `_hub` has bound
     parsed = {}
     for option in options:
         key, separator, value = option.partition("=")
@@ -105,7 +176,7 @@ def parse_options(options: tuple[str, ...], constructor: Callable[..., keras.Mod
             raise InputError(f"backbone_options must be key=value, e.g. alpha=0.25. Received: {option}")
         if key not in known:
             raise InputError(
-                f"{constructor.__name__} has no option {key}; it has {', '.join(known) or 'none'}. Received: {option}"
+                f"the backbone has no option {key}; it has {', '.join(known) or 'none'}. Received: {option}"
             )
         parsed[key] = _literal(value)
     return parsed

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 import pipeline
+from model import targets
 from model.heads import Branches
 
 
@@ -46,6 +47,10 @@ class OnDevice(Branches):
     def call(self, places: dict[str, Any], training: bool | None = None) -> Any:
         """Probabilities of a batch, of every branch of the network."""
         size, preprocess = self.inputs.image_size, self.inputs.preprocess
+        share = places.get("share")
+        places = {name: value for name, value in places.items() if name != "share"}
         pixels = keras.ops.convert_to_tensor(self.pixels)
         images = pipeline.see_places(pixels, places, ops=keras.ops, image_size=size, preprocess=preprocess)
+        if share is not None:
+            images = targets.mix(images, share, ops=keras.ops)
         return super().call(images, training=training)

@@ -19,7 +19,13 @@ from pipeline import cli
 
 
 def evaluate(
-    folder: Path, record: run.Record, network: keras.Model, *, split: str, model: str = "final"
+    folder: Path,
+    record: run.Record,
+    network: keras.Model,
+    *,
+    split: str,
+    model: str = "final",
+    views: int | None = None,
 ) -> dict[str, Any]:
     """Evaluates a network of a run and writes the results into the run folder.
 
@@ -29,15 +35,17 @@ def evaluate(
         network: float32 [batch, s, s, 3] to probabilities [batch, classes].
         split: split of the run's dataset.
         model: which network of the run this is, `final` or `best`.
+        views: how many views of an image are averaged, if not the run's own number.
 
     Returns:
-        What `metrics.evaluate` returns, with dataset, split, model and class_names before it.
+        What `metrics.evaluate` returns, with dataset, split, model, views and class_names before it.
     """
-    probabilities, labels = predict_split(record, network, split=split)
+    views = views or record.train.views
+    probabilities, labels = predict_split(record, network, split=split, views=views)
     names = record.dataset["class_names"]
-    heading = {"dataset": record.dataset["name"], "split": split, "model": model, "class_names": names}
+    heading = {"dataset": record.dataset["name"], "split": split, "model": model, "views": views, "class_names": names}
     result = heading | metrics.evaluate(probabilities, labels, names)
-    suffix = split if model == "final" else f"{split}-{model}"
+    suffix = _suffix(record, split, model, views)
     title = f"{record.dataset['name']}, {split}\naccuracy {result['accuracy']:.1%} of {len(labels)} images"
     run.write_json(folder / f"evaluation-{suffix}.json", result)
     matrix = np.array(result["confusion_matrix"])
@@ -51,20 +59,49 @@ def evaluate(
     return result
 
 
-def predict_split(record: run.Record, network: keras.Model, *, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities, float32 [n, classes], and labels, int32 [n], of a whole split in the order of its file names."""
-    batches = evaluation_batches(record, split=split).as_numpy_iterator()
-    pairs = [(network.predict_on_batch(images), labels) for images, labels in batches]
-    probabilities, labels = zip(*pairs, strict=True)
-    return np.concatenate(probabilities), np.concatenate(labels)
+def _suffix(record: run.Record, split: str, model: str, views: int) -> str:
+    """What tells the files of an evaluation from those of others: nothing but the split, if it is the run's own."""
+    parts = [split] + [model] * (model != "final") + [f"{views}views"] * (views != record.train.views)
+    return "-".join(parts)
+
+
+def predict_split(
+    record: run.Record, network: keras.Model, *, split: str, views: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, float32 [n, classes], and labels, int32 [n], of a whole split in the order of its file names.
+
+    The first view of an image is its center crop, the second the mirror image of that; then come random crops, each
+    followed by its mirror image. Probabilities are the mean over the views, by default as many as the run evaluates.
+    """
+    views = views or record.train.views
+    total, labels = np.float32(0), np.empty(0)
+    for crop in range((views + 1) // 2):
+        batches = evaluation_batches(record, split=split, crop=crop).as_numpy_iterator()
+        mirrored = 2 * crop + 1 < views
+        pairs = [(_predict(network, images, mirrored), truth) for images, truth in batches]
+        probabilities, labels = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+        total = total + probabilities
+    return total / np.float32(views), labels
+
+
+def _predict(network: keras.Model, images: np.ndarray, mirrored: bool) -> np.ndarray:
+    """The probabilities of images, to which those of their mirror images are added if wanted."""
+    probabilities = network.predict_on_batch(images)
+    return probabilities + network.predict_on_batch(images[:, :, ::-1]) if mirrored else probabilities
 
 
 def evaluation_batches(
-    record: run.Record, *, split: str, cache: Literal["none", "memory", "device"] = "none"
+    record: run.Record, *, split: str, cache: Literal["none", "memory", "device"] = "none", crop: int = 0
 ) -> tf.data.Dataset:
-    """A split as a run evaluates it: center crop, no augmentation, every image once, the last batch as it comes."""
-    settings = dataclasses.replace(_evaluation_inputs(record), cache=cache)
-    return pipeline.load(record.train.dataset, split=split, data_dir=record.train.data_dir, settings=settings)
+    """A split as a run evaluates it: no augmentation, every image once, the last batch as it comes.
+
+    Crop 0 is the center crop, every other number stands for random ones.
+    """
+    settings = dataclasses.replace(_evaluation_inputs(record), cache=cache, crop="random" if crop else "center")
+    data_dir = record.train.data_dir
+    return pipeline.load(
+        record.train.dataset, split=split, data_dir=data_dir, epochs=crop + 1, epoch=crop, settings=settings
+    )
 
 
 def _evaluation_inputs(record: run.Record) -> pipeline.Settings:
@@ -107,12 +144,17 @@ def summary(result: dict[str, Any]) -> str:
 @click.option(
     "--model", type=click.Choice(list(run.MODELS)), default="final", help="After the last, or the best epoch."
 )
+@click.option(
+    "--views", type=click.IntRange(1), help="Crops and mirror images to average, if not the run's own number."
+)
 @click.option("--data_dir", help="Where the dataset is now, if not where the run found it.")
 @click.option(
     "--stimuli", "find_stimuli", is_flag=True, help="Score activation maps against EmotionROI's stimuli maps."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def main(folder: Path, split: str, model: Any, data_dir: str | None, find_stimuli: bool, as_json: bool) -> None:
+def main(
+    folder: Path, split: str, model: Any, views: int | None, data_dir: str | None, find_stimuli: bool, as_json: bool
+) -> None:
     """Accuracy, loss, per-class report, confusion matrix, macro F1 and calibration error of a trained run.
 
     Written into the run folder as well: evaluation-, confusion-, report-, calibration- and predictions-SPLIT.
@@ -120,9 +162,9 @@ def main(folder: Path, split: str, model: Any, data_dir: str | None, find_stimul
     record, network = run.load(folder, model=model)
     if data_dir:
         record = dataclasses.replace(record, train=dataclasses.replace(record.train, data_dir=data_dir))
-    suffix = split if model == "final" else f"{split}-{model}"
     found = _score_stimuli(record, network, split) if find_stimuli else None
-    result = evaluate(folder, record, network, split=split, model=model)
+    result = evaluate(folder, record, network, split=split, model=model, views=views)
+    suffix = _suffix(record, split, model, result["views"])
     if found:
         run.write_json(folder / f"stimuli-{suffix}.json", found)
         result["stimuli"] = found

@@ -73,6 +73,11 @@ def standardise(model: keras.Model, batches: Iterable[Any]) -> None:
     layer.moving_variance.assign(np.maximum(squares / count - mean**2, 0).astype(np.float32))
 
 
+def fine_tune(model: keras.Model, count: int) -> None:
+    """Trains the last `count` layers of a network's backbone from now on, and its head; compile it again then."""
+    unfreeze(next(layer for layer in model.layers if isinstance(layer, keras.Model)), count)
+
+
 def unfreeze(backbone: keras.Model, count: int) -> None:
     """Freezes every layer of the backbone but the last `count`; BatchNormalization stays frozen among these too.
 
@@ -82,8 +87,11 @@ def unfreeze(backbone: keras.Model, count: int) -> None:
     Raises:
         InputError: the backbone has fewer layers.
     """
-    if count > len(backbone.layers):
-        raise InputError(f"fine_tune must be at most the backbone's {len(backbone.layers)} layers. Received: {count}")
-    first = len(backbone.layers) - count
-    for index, layer in enumerate(backbone.layers):
+    # An encoder of keras-hub is a model among them.
+    parts = [layer.layers if isinstance(layer, keras.Model) else [layer] for layer in backbone.layers]
+    flat = [layer for part in parts for layer in part]
+    if count > len(flat):
+        raise InputError(f"fine_tune must be at most the backbone's {len(flat)} layers. Received: {count}")
+    first = len(flat) - count
+    for index, layer in enumerate(flat):
         layer.trainable = index >= first and not isinstance(layer, layers.BatchNormalization)

@@ -28,6 +28,7 @@ import keras
 import numpy as np
 
 import pipeline
+from model import backbones, hub
 from model.settings import TrainSettings
 from pipeline import InputError
 
@@ -52,6 +53,9 @@ HISTORY_FIELDS = (
 
 # Settings that do not change what is computed: a resumed run may differ in them.
 PLACES = ("data_dir", "steps_per_execution", "tensorboard")
+
+# What NumPy raises when a checkpoint is cut, is none, or is another network's.
+UNREADABLE = (ValueError, KeyError, OSError, EOFError)
 
 Row = dict[str, float]
 
@@ -150,19 +154,31 @@ def require_same(old: Record, new: Record) -> None:
                 )
 
 
-def save_state(folder: Path, model: keras.Model, history: list[Row]) -> None:
+def save_state(folder: Path, model: keras.Model, history: list[Row], *, averaged: int = 0) -> None:
     """Saves all that training changed, and the history that goes with it, as one file.
 
-    The weights of the epoch with the lowest val_loss are kept in it as well.
+    The weights of the epoch with the lowest val_loss are kept in it as well, and, once there is something to average,
+    the mean of the weights (Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI
+    2018). Their statistics of BatchNormalization, which are frozen here, need no renewal.
+
+    Args:
+        folder: run folder.
+        model: a compiled one.
+        history: rows of the epochs so far.
+        averaged: how many of these, counted from the last, the mean is of; less than 1: there is no mean.
     """
     path = folder / STATE
-    arrays = _state(model)
-    state: dict[str, Any] = {f"{kind}/{i}": array for kind, group in arrays.items() for i, array in enumerate(group)}
-    best = {f"best/{i}": array for i, array in enumerate(arrays["trainable"])}
-    if history and best_epoch(history) != len(history):
+    state: dict[str, Any] = {name: variable.numpy() for name, variable in _variables(model).items()}
+    weights = {name.partition("/")[2]: value for name, value in state.items() if name.startswith("trainable/")}
+    kept = {f"best/{number}": weight for number, weight in weights.items()}
+    mean = {f"average/{number}": weight for number, weight in weights.items()} if averaged > 0 else {}
+    if history and (best_epoch(history) != len(history) or averaged > 1):
         with np.load(path) as previous:
-            best = {name: previous[name] for name in best}
-    state |= best | {"history": np.array(json.dumps(history))}
+            if best_epoch(history) != len(history):
+                kept = {name: previous[name] for name in previous.files if name.startswith("best/")}
+            if averaged > 1:
+                mean = {name: previous[name] + (new - previous[name]) / averaged for name, new in mean.items()}
+    state |= kept | mean | {"history": np.array(json.dumps(history))}
     write_atomically(path, lambda target: np.savez(target, **state))
     write_history(folder, history)
 
@@ -175,14 +191,26 @@ def load_state(folder: Path, model: keras.Model) -> list[Row]:
     """
     try:
         with np.load(folder / STATE) as saved:
-            for kind, variables in _variables(model).items():
-                for index, variable in enumerate(variables):
-                    variable.assign(saved[f"{kind}/{index}"])
-            history = json.loads(str(saved["history"]))
-    except (ValueError, KeyError, OSError, EOFError) as error:
+            for name, variable in _variables(model).items():
+                variable.assign(saved[name])
+    except UNREADABLE as error:
         raise InputError(f"{folder / STATE} cannot be used to resume: {error}. Start another run.") from error
+    history = read_history(folder)
     write_history(folder, history)
     return history
+
+
+def read_history(folder: Path) -> list[Row]:
+    """The history of the epochs that led to the saved state.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+    """
+    try:
+        with np.load(folder / STATE) as saved:
+            return json.loads(str(saved["history"]))
+    except UNREADABLE as error:
+        raise InputError(f"{folder / STATE} cannot be used to resume: {error}. Start another run.") from error
 
 
 def load_initial(folder: Path, model: keras.Model) -> None:
@@ -198,10 +226,21 @@ def load_initial(folder: Path, model: keras.Model) -> None:
 
 
 def load_best(folder: Path, model: keras.Model) -> None:
-    """Puts the trained weights of the epoch with the lowest val_loss into a model."""
+    """Puts the weights of the epoch with the lowest val_loss into a model."""
+    load_initial(folder, model)  # what was not trained yet in that epoch
+    _load_weights(folder, model, "best")
+
+
+def load_average(folder: Path, model: keras.Model) -> None:
+    """Puts the mean of the weights after the last epochs into a model that holds those of the last."""
+    _load_weights(folder, model, "average")
+
+
+def _load_weights(folder: Path, model: keras.Model, kind: str) -> None:
     with np.load(folder / STATE) as saved:
-        for index, variable in enumerate(model.trainable_variables):
-            variable.assign(saved[f"best/{index}"])
+        for name in saved.files:
+            if name.startswith(f"{kind}/"):
+                model.weights[int(name.partition("/")[2])].assign(saved[name])
 
 
 def best_epoch(history: list[Row]) -> int:
@@ -239,15 +278,21 @@ def load(folder: str | Path, *, model: Literal["final", "best"] = "final") -> tu
     path = folder / MODELS[model]
     if not path.is_file():
         raise InputError(f"{folder} holds an unfinished run: {path.name} is missing. Run model.train with --resume.")
+    if backbones.find_backbone(record.train.backbone).preset:
+        hub.require_hub()
     return record, keras.saving.load_model(path, compile=False)
 
 
-def _variables(model: keras.Model) -> dict[str, list[keras.Variable]]:
-    """What training changes: trained weights, optimiser, and the state of random layers such as Dropout."""
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """What training changes: trained weights, optimiser, and the state of random layers such as Dropout.
+
+    A weight goes by its number among all of the model's, which stays the same when more of them are trained.
+    """
     weights = {variable.path for variable in model.non_trainable_weights}
     seeds = [variable for variable in model.non_trainable_variables if variable.path not in weights]
-    return {"trainable": model.trainable_variables, "optimizer": model.optimizer.variables, "seed": seeds}
-
-
-def _state(model: keras.Model) -> dict[str, list[np.ndarray]]:
-    return {kind: [variable.numpy() for variable in variables] for kind, variables in _variables(model).items()}
+    trained = {id(variable) for variable in model.trainable_variables}
+    return {
+        **{f"trainable/{i}": variable for i, variable in enumerate(model.weights) if id(variable) in trained},
+        **{f"optimizer/{i}": variable for i, variable in enumerate(model.optimizer.variables)},
+        **{f"seed/{i}": variable for i, variable in enumerate(seeds)},
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import importlib.util
 import json
 import math
@@ -12,17 +13,19 @@ from typing import Any
 
 import click
 import keras
+import numpy as np
 import tensorflow as tf
 from click.core import ParameterSource
 from rich.console import Console
 
 import pipeline
-from model import backbones, heads, network, plots, precision, recipe, run
+from model import backbones, heads, network, plots, precision, recipe, run, targets
 from model.device import OnDevice
 from model.evaluate import evaluate, evaluation_batches, summary
 from model.progress import Recorder
 from model.settings import TrainSettings
 from pipeline import InputError, cli
+from pipeline.records import open_records
 
 
 def train(
@@ -147,12 +150,14 @@ def _check_same(out: Path, record: run.Record) -> run.Record:
     return dataclasses.replace(record, environment=record.environment | {"precision": old.environment["precision"]})
 
 
-def build_model(record: run.Record, settings: TrainSettings) -> keras.Model:
-    """The compiled network of a run, with the weights that `settings` name."""
+def build_model(record: run.Record, settings: TrainSettings, *, epochs: int = 0) -> keras.Model:
+    """The network of a run, with the weights that `settings` name, compiled as it is after so many epochs."""
     keras.utils.set_random_seed(record.inputs.seed % 2**32)
+    first, *later = recipe.stages(settings)
+    stage = later[0] if later and epochs > first.epochs else first
     classes = len(record.dataset["class_names"])
-    model = network.build(settings, classes=classes, image_size=record.inputs.image_size)
-    recipe.compile_network(model, settings)
+    model = network.build(stage, classes=classes, image_size=record.inputs.image_size)
+    recipe.compile_network(model, stage, steps=steps_per_epoch(record))
     return model
 
 
@@ -170,22 +175,43 @@ def _start(out: Path, record: run.Record) -> tuple[keras.Model, list[run.Row]]:
 
 def _restore(out: Path, record: run.Record) -> tuple[keras.Model, list[run.Row]]:
     # All weights come from the checkpoint: neither a download nor the weight file is needed again.
-    model = build_model(record, dataclasses.replace(record.train, weights="none"))
+    settings = dataclasses.replace(record.train, weights="none")
+    model = build_model(record, settings, epochs=len(run.read_history(out)))
     run.load_initial(out, model)
     return model, run.load_state(out, model)
 
 
 def _fit(out: Path, record: run.Record, model: keras.Model, history: list[run.Row], console: Console) -> None:
+    """Trains what is left, stage by stage; a later stage begins with more of the backbone and its own optimiser."""
+    begin = 0
+    for stage in recipe.stages(record.train):
+        if should_stop(history, record.train.early_stopping):
+            return
+        end = begin + stage.epochs
+        if len(history) == begin > 0:
+            network.fine_tune(model, stage.fine_tune)
+            recipe.compile_network(model, stage, steps=steps_per_epoch(record))
+            gc.collect()  # what fed the stage before may hold the dataset in the accelerator's memory
+            console.out(
+                f"from epoch {begin + 1} on, the last {stage.fine_tune} layers are trained, too", highlight=False
+            )
+        if len(history) < end:
+            _fit_stage(out, record, model, history, console, end=end)
+        begin = end
+
+
+def _fit_stage(
+    out: Path, record: run.Record, model: keras.Model, history: list[run.Row], console: Console, *, end: int
+) -> None:
     settings, steps = record.train, steps_per_epoch(record)
-    if len(history) >= settings.epochs or should_stop(history, settings.early_stopping):
-        return
     stream, waited = feed(record, epoch=len(history))
 
     def on_row(row: run.Row) -> bool:
         _require_finite(row, settings)
         history.append(row)
-        run.save_state(out, model, history)
-        return should_stop(history, settings.early_stopping)
+        averaged = len(history) - settings.epochs + settings.average_weights
+        run.save_state(out, model, history, averaged=averaged)
+        return len(history) >= end or should_stop(history, settings.early_stopping)
 
     images = min(steps * record.inputs.batch_size, record.dataset["splits"]["train"])
     recorder = Recorder(images=images, waited=waited, on_row=on_row, console=console)
@@ -223,8 +249,8 @@ def feed(record: run.Record, *, epoch: int) -> tuple[Iterable[Any], Callable[[],
 
 def training_batches(record: run.Record, *, epoch: int) -> tf.data.Dataset:
     """The batches that the run is trained on, from an epoch on, as one stream."""
-    settings = record.train
-    return pipeline.load(
+    settings, seed = record.train, record.inputs.seed
+    batches = pipeline.load(
         settings.dataset,
         split="train",
         data_dir=settings.data_dir,
@@ -233,6 +259,17 @@ def training_batches(record: run.Record, *, epoch: int) -> tf.data.Dataset:
         epoch=epoch,
         settings=record.inputs,
     )
+    if targets.are_plain(settings):
+        return batches
+    step = epoch * steps_per_epoch(record)
+    return targets.attach(batches, target_rows(record), mixup=settings.mixup, seed=seed, step=step)
+
+
+def target_rows(record: run.Record) -> np.ndarray:
+    """The target vector of every label, float32 [classes, classes]."""
+    data_dir, inputs = record.train.data_dir, record.inputs
+    labels = open_records(record.train.dataset, split="train", data_dir=data_dir, settings=inputs).label
+    return targets.table(record.train, labels, record.dataset["class_names"])
 
 
 def _tensorboard(out: Path, settings: TrainSettings) -> list[keras.callbacks.Callback]:
@@ -249,6 +286,8 @@ def _finish(
     best, split = run.best_epoch(history), final_split(record)
     title = f"{record.dataset['name']}, {record.train.backbone}, {record.train.head} head"
     plots.draw_curves(history, out / "curves.png", title=title, held_out=held_out_split(record))
+    if record.train.average_weights:
+        run.load_average(out, model)
     run.write_atomically(out / run.MODELS["final"], model.save)
     result = evaluate(out, record, model, split=split)
     console.out(summary(result), highlight=False)
@@ -283,11 +322,13 @@ def main(context: click.Context, out: Path, resume: bool, **options: Any) -> Non
 
     The run folder holds settings, history, checkpoint, models, plots and the evaluation of the test split.
     """
+    given = {name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     if resume and run.exists(out):
-        given = {name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
         stored = run.read_record(out)
         kept = dataclasses.asdict(stored.train) | dataclasses.asdict(stored.inputs)
         options = {name: value if name in given else kept[name] for name, value in options.items()}
+    else:
+        options = recipe.fill_in(options, given)
     train(cli.build(TrainSettings, options), cli.build(pipeline.Settings, options), out=out, resume=resume)
 
 
