@@ -113,7 +113,7 @@ def test_the_loss_is_half_and_half_and_the_accuracy_that_of_the_probabilities():
     """The branch's gradient reaches the maps' weights, and one step is that of the mean loss."""
     model = make("wscnet")
     labels = np.array([0, 2, 1, 1], "int32")
-    compile_network(model, SETTINGS)
+    compile_network(model, SETTINGS, steps=1)
     fed = heads.Branches(model)
     compile_with(model.optimizer, fed, SETTINGS)
     both = keras.Model(model.inputs, [model.output, *heads.auxiliary(model)]).predict_on_batch(FEATURES)
