@@ -142,7 +142,7 @@ class Branches(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> list[Any]:
         """Probabilities of every branch, each float32 [batch, classes]; the network's own first."""
-        return self.branches(inputs, training=training)
+        return keras.tree.flatten(self.branches(inputs, training=training))  # Keras unpacks a list of one
 
     def compute_loss(
         self,

@@ -213,6 +213,11 @@ def read_history(folder: Path) -> list[Row]:
         raise InputError(f"{folder / STATE} cannot be used to resume: {error}. Start another run.") from error
 
 
+def save_initial(folder: Path, model: keras.Model) -> None:
+    """Saves the weights that the run begins with."""
+    write_atomically(folder / INITIAL, _without_optimizer(model).save_weights)
+
+
 def load_initial(folder: Path, model: keras.Model) -> None:
     """Puts the weights that the run began with into a model.
 
@@ -220,7 +225,7 @@ def load_initial(folder: Path, model: keras.Model) -> None:
         InputError: the file is missing or does not fit the model.
     """
     try:
-        model.load_weights(folder / INITIAL)
+        _without_optimizer(model).load_weights(folder / INITIAL)
     except (ValueError, KeyError, OSError) as error:
         raise InputError(f"{folder / INITIAL} cannot be used to resume: {error}. Start another run.") from error
 
@@ -241,6 +246,11 @@ def _load_weights(folder: Path, model: keras.Model, kind: str) -> None:
         for name in saved.files:
             if name.startswith(f"{kind}/"):
                 model.weights[int(name.partition("/")[2])].assign(saved[name])
+
+
+def _without_optimizer(model: keras.Model) -> keras.Model:
+    # Keras files an optimiser's state with a model's weights, and every stage of a training has another optimiser.
+    return keras.Model(model.inputs, model.outputs)
 
 
 def best_epoch(history: list[Row]) -> int:

@@ -167,7 +167,7 @@ def _start(out: Path, record: run.Record) -> tuple[keras.Model, list[run.Row]]:
         batches = evaluation_batches(record, split="train").as_numpy_iterator()
         network.standardise(model, (images for images, _ in batches))
     run.write_record(out, record)
-    run.write_atomically(out / run.INITIAL, model.save_weights)
+    run.save_initial(out, model)
     history: list[run.Row] = []
     run.save_state(out, model, history)
     return model, history
