@@ -142,7 +142,8 @@ class Branches(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> list[Any]:
         """Probabilities of every branch, each float32 [batch, classes]; the network's own first."""
-        return self.branches(inputs, training=training)
+        outputs = self.branches(inputs, training=training)
+        return outputs if isinstance(outputs, list) else [outputs]  # Keras unpacks a list of one
 
     def compute_loss(
         self,
