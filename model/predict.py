@@ -36,21 +36,22 @@ def predict(record: run.Record, network: keras.Model, files: Iterable[Path]) -> 
     Yields:
         In order of the files: (file, probabilities float32 [classes]), or (file, reason) where it cannot be read.
     """
-    for file, outcome in outcomes(record, keras.Model(network.inputs, [network.output]), files):
+    for file, outcome in outcomes(record, network, files):
         yield file, outcome if isinstance(outcome, str) else outcome[0]
 
 
 def outcomes(
     record: run.Record, model: keras.Model, files: Iterable[Path]
 ) -> Iterator[tuple[Path, tuple[np.ndarray, ...] | str]]:
-    """As `predict`, for a model that has a list of outputs: what each of them says of the picture."""
+    """As `predict`, for a model of one output or a list of them: what each of them says of the picture."""
     files = iter(files)
     while batch := list(itertools.islice(files, record.inputs.batch_size)):
         pictures: list[np.ndarray | str] = [_read(file, record.inputs) for file in batch]
         images = [picture for picture in pictures if not isinstance(picture, str)]
-        outputs = zip(*(model.predict_on_batch(np.stack(images)) if images else ()), strict=True)
+        outputs = model.predict_on_batch(np.stack(images)) if images else []
+        rows = zip(*(outputs if isinstance(outputs, list) else [outputs]), strict=True)
         for file, picture in zip(batch, pictures, strict=True):
-            yield file, picture if isinstance(picture, str) else next(outputs)
+            yield file, picture if isinstance(picture, str) else next(rows)
 
 
 def _read(file: Path, settings: pipeline.Settings) -> np.ndarray | str:

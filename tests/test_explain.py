@@ -171,28 +171,29 @@ def test_a_stimuli_map_is_cut_as_its_photograph_is(with_maps, tmp_path):
 
 
 def brightness_network():
-    """A network whose second class, the one that it always predicts, is where the picture is bright."""
+    """A network that always predicts joy, whose map is bright where the picture is."""
     images = keras.Input((32, 32, 3))
     grey = keras.ops.mean(images, axis=-1, keepdims=True)
-    maps = keras.layers.Concatenate(name=heads.CLASS_MAPS)([-grey, grey])
-    probabilities = keras.ops.mean(0 * maps, axis=(1, 2)) + np.array([0.4, 0.6], "float32")
-    return keras.Model(images, probabilities)
+    maps = keras.layers.Concatenate(name=heads.CLASS_MAPS)([-grey, -grey, -grey, grey, -grey, -grey])
+    shares = np.array([0.1, 0.1, 0.1, 0.5, 0.1, 0.1], "float32")
+    return keras.Model(images, keras.ops.mean(0 * maps, axis=(1, 2)) + shares)
 
 
-def test_maps_are_scored_over_the_pictures_that_have_stimuli(with_maps):
+def test_evaluate_scores_the_maps_of_the_pictures_that_have_stimuli(with_maps, tmp_path, monkeypatch):
     settings = dataclasses.replace(SETTINGS, dataset="emotionroi/original", data_dir=str(with_maps))
     names = ["anger", "disgust", "fear", "joy", "sadness", "surprise"]
     record = run.Record(settings, INPUTS, {"name": "emotionroi/original", "class_names": names}, {})
-    batches = (images for images, _ in evaluate.evaluation_batches(record, split="test").as_numpy_iterator())
-    result = stimuli.score_split(record, brightness_network(), batches, split="test")
+    monkeypatch.setattr(run, "load", lambda *_, **__: (record, brightness_network()))
+    outcome = CliRunner().invoke(evaluate.main, ["--run", str(tmp_path), "--split", "test", "--stimuli"])
+    assert outcome.exit_code == 0
+    result = json.loads((tmp_path / "stimuli-test.json").read_text())
     assert list(result) == ["images", "class_map", "centre"]
     assert result["images"] == 2
     assert result["class_map"]["mae"] < 0.02
     assert result["class_map"]["f1"] > 0.95
     assert result["centre"]["f1"] < 0.8
-    text = stimuli.summary(result)
-    assert "Stimuli maps of 2 images" in text
-    assert f"f1 {result['class_map']['f1']:.4f}" in text
+    assert "Stimuli maps of 2 images" in outcome.stdout
+    assert f"f1 {result['class_map']['f1']:.4f}" in outcome.stdout
 
 
 def test_without_stimuli_maps_one_line_says_so(data_dir, tmp_path):

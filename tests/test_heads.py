@@ -132,6 +132,15 @@ def test_the_loss_is_half_and_half_and_the_accuracy_that_of_the_probabilities():
     assert [weight.path for weight in fed.trainable_weights] == [weight.path for weight in model.trainable_weights]
 
 
+def test_a_network_without_further_branches_is_trained_as_it_is():
+    model = make("gap")
+    compile_network(model, SETTINGS)
+    fed = heads.Branches(model)
+    compile_with(model.optimizer, fed, SETTINGS)
+    labels = np.array([0, 2, 1, 1], "int32")
+    assert fed.evaluate(FEATURES, labels, verbose=0) == pytest.approx(model.evaluate(FEATURES, labels, verbose=0))
+
+
 @pytest.mark.parametrize(
     ("name", "number_format"), [*((name, "bfloat16") for name in heads.HEADS), ("wscnet", "float16")]
 )
