@@ -23,6 +23,7 @@ from pipeline.mapping import map_files
 from pipeline.pixels import corner, cover_shape, decode
 from pipeline.records import Records
 from pipeline.settings import InputError, Settings
+from pipeline.view import mirror
 
 # One gather index per pixel row; a row is one contiguous run of bytes.
 _ROWS = xla_data_pb2.GatherDimensionNumbers(offset_dims=[2], start_index_map=[0], index_vector_dim=2)
@@ -69,10 +70,12 @@ class Bank:
         self.data = data
         self.layout = layout
 
-    def windows(self, images: tf.Tensor, draws: tf.Tensor, settings: Settings) -> tf.Tensor:
-        """Cuts the windows that `Layout.places` chooses: uint8 [b, s, s, 3]."""
+    def windows(
+        self, images: tf.Tensor, draws: tf.Tensor, settings: Settings, *, flip: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """The windows that `Layout.places` chooses, mirrored where `flip`, bool [b], says so: uint8 [b, s, s, 3]."""
         first, width = self.layout.places(images, draws, settings)
-        return _cut(self.data, first, 3 * width, settings.image_size)
+        return _cut(self.data, first, 3 * width, settings.image_size, flip)
 
     def image(self, i: tf.Tensor) -> tf.Tensor:
         """Image i, uncropped: uint8 [h, w, 3]."""
@@ -81,10 +84,11 @@ class Bank:
 
 
 @tf.function(jit_compile=True)
-def _cut(data: tf.Tensor, first: tf.Tensor, stride: tf.Tensor, size: int) -> tf.Tensor:
+def _cut(data: tf.Tensor, first: tf.Tensor, stride: tf.Tensor, size: int, flip: tf.Tensor | None) -> tf.Tensor:
     rows = first[:, None] + tf.range(size, dtype=tf.int64) * stride[:, None]
     pixels = xla.gather(data, rows[:, :, None], _ROWS, [3 * size], indices_are_sorted=False)
-    return tf.reshape(pixels, [-1, size, size, 3])
+    windows = tf.reshape(pixels, [-1, size, size, 3])
+    return windows if flip is None else mirror(windows, flip)  # in the same pass
 
 
 def mapped_bank(records: Records) -> Bank:

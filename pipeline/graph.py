@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline import bank, draws, pixels
+from pipeline import bank, draws, mapping, pixels
 from pipeline.records import Records, open_records
 from pipeline.settings import InputError, Settings, steps
 from pipeline.view import sample_parameters, see, view
@@ -86,6 +86,7 @@ def stages(
 ) -> dict[str, tf.data.Dataset]:
     """The stream after each of its stages, in order. The arguments are those of `load`, which gives the last."""
     settings = settings.resolve(training=training)
+    mapping.keep_freed_memory()
     records = open_records(dataset, split=split, data_dir=data_dir, settings=settings)
     plan = _Plan(records, settings, training=training, shard=shard)
     if not 0 <= epoch <= epochs or not 0 <= step <= plan.steps:
@@ -98,15 +99,18 @@ def stages(
         places = _places(dataset, records, data_dir, settings)
         after["places"] = after["plan"].map(lambda i, rest, u: (places(i, u), *rest))  # -> what to look at, and how
     else:
+        rest_of_view = settings
         if _is_cut(records, settings):
-            cut = reader(records, settings)
+            mirrored = not (settings.rotation or settings.zoom)  # else the view mirrors at no cost
+            rest_of_view = dataclasses.replace(settings, flip=settings.flip and not mirrored)
+            cut = reader(records, settings, mirrored=mirrored)
             after["cut"] = after["plan"].map(lambda i, rest, u: (cut(i, u), rest, u), cores())  # -> uint8 windows
         else:
             read, decode = bank.mapped_files(records), _decoder(records.storage, settings)
             after["read"] = after["plan"].map(lambda i, rest, u: (read(i), rest, u), cores())  # -> files
             after["decode"] = after["read"].map(lambda files, rest, u: (decode(files, u), rest, u), cores())
         *_, windows = after.values()
-        after["view"] = windows.map(lambda image, rest, u: (_see(image, u, settings), *rest), cores())
+        after["view"] = windows.map(lambda image, rest, u: (_see(image, u, rest_of_view), *rest), cores())
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False  # they would copy the whole bank
     return {name: ds.with_options(options) for name, ds in after.items()}
@@ -247,12 +251,22 @@ def _see(windows: tf.Tensor, u: tf.Tensor, settings: Settings) -> tf.Tensor:
     return view(windows, preprocess=settings.preprocess, **sample_parameters(u, settings))
 
 
-def reader(records: Records, settings: Settings) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """(images int64 [b], draws float64 [b, 8]) -> uint8 windows [b, s, s, 3], by storage and tier."""
+def reader(
+    records: Records, settings: Settings, *, mirrored: bool = False
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """(images int64 [b], draws float64 [b, 8]) -> uint8 windows [b, s, s, 3], by storage and tier.
+
+    Windows that are cut can be `mirrored` on the way as the draws say.
+    """
     if _is_cut(records, settings):
         copied = settings.cache == "memory"
         windows = (bank.ram_bank(records, settings) if copied else bank.mapped_bank(records)).windows
-        return lambda images, u: windows(images, u[:, :2], settings)
+
+        def cut(images: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+            flip = sample_parameters(u, settings).get("flip") if mirrored else None
+            return windows(images, u[:, :2], settings, flip=flip)
+
+        return cut
     read, decode = bank.mapped_files(records), _decoder(records.storage, settings)
     return lambda images, u: decode(read(images), u)
 

@@ -81,6 +81,8 @@ def sample_parameters(draws: tf.Tensor, settings: Settings) -> dict[str, tf.Tens
 @tf.function
 def view(windows: tf.Tensor, *, preprocess: str | None, **parameters: tf.Tensor) -> tf.Tensor:
     """`see`, compiled, for the host's graph."""
+    if preprocess in (None, "none") and not parameters:
+        return windows
     moves = {name: value for name, value in parameters.items() if name in ("flip", "angle", "zoom")}
     taps = _host_taps(windows, **moves) if moves.keys() & {"angle", "zoom"} else None
     return _see(windows, preprocess=preprocess, taps=taps, **parameters)
@@ -121,7 +123,7 @@ def see(
     """
     plain = preprocess in (None, "none")
     if angle is None and zoom is None:
-        pixels = windows if flip is None else ops.where(flip[:, None, None, None], windows[:, :, ::-1], windows)
+        pixels = windows if flip is None else mirror(windows, flip, ops)
         if plain and brightness is None and contrast is None:
             return pixels
         pixels = ops.cast(pixels, "float32")
@@ -136,6 +138,11 @@ def see(
     if plain:
         return ops.cast(_clip(ops.round(pixels), ops, 255.0), "uint8")
     return normalise(pixels, preprocess)
+
+
+def mirror(windows: Any, flip: Any, ops: Any = tf) -> Any:
+    """Mirrors the windows [b, s, s, 3] that `flip`, bool [b], names."""
+    return ops.where(flip[:, None, None, None], windows[:, :, ::-1], windows)
 
 
 def normalise(pixels: Any, preprocess: str | None) -> Any:
