@@ -94,26 +94,31 @@ def stages(
         raise InputError(f"{rule}. Received: {(epoch, step)}")
 
     ds = tf.data.Dataset.range(epoch * plan.steps + step, epochs * plan.steps)
-    after = {"plan": ds.map(plan)}  # step -> image numbers, labels and mask, draws
+    after = {"plan": _map(ds, plan)}  # step -> image numbers, labels and mask, draws
     if settings.cache == "device":
         places = _places(dataset, records, data_dir, settings)
-        after["places"] = after["plan"].map(lambda i, rest, u: (places(i, u), *rest))  # -> what to look at, and how
+        after["places"] = _map(after["plan"], lambda i, rest, u: (places(i, u), *rest))  # -> what to look at, and how
     else:
         rest_of_view = settings
         if _is_cut(records, settings):
             mirrored = not (settings.rotation or settings.zoom)  # else the view mirrors at no cost
             rest_of_view = dataclasses.replace(settings, flip=settings.flip and not mirrored)
             cut = reader(records, settings, mirrored=mirrored)
-            after["cut"] = after["plan"].map(lambda i, rest, u: (cut(i, u), rest, u), cores())  # -> uint8 windows
+            after["cut"] = _map(after["plan"], lambda i, rest, u: (cut(i, u), rest, u), cores())  # -> uint8 windows
         else:
             read, decode = bank.mapped_files(records), _decoder(records.storage, settings)
-            after["read"] = after["plan"].map(lambda i, rest, u: (read(i), rest, u), cores())  # -> files
-            after["decode"] = after["read"].map(lambda files, rest, u: (decode(files, u), rest, u), cores())
+            after["read"] = _map(after["plan"], lambda i, rest, u: (read(i), rest, u), cores())  # -> files
+            after["decode"] = _map(after["read"], lambda files, rest, u: (decode(files, u), rest, u), cores())
         *_, windows = after.values()
-        after["view"] = windows.map(lambda image, rest, u: (_see(image, u, rest_of_view), *rest), cores())
+        after["view"] = _map(windows, lambda image, rest, u: (_see(image, u, rest_of_view), *rest), cores())
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False  # they would copy the whole bank
     return {name: ds.with_options(options) for name, ds in after.items()}
+
+
+def _map(ds: tf.data.Dataset, function: Callable[..., Any], calls: int | None = None) -> tf.data.Dataset:
+    """`ds.map` without AutoGraph, which takes seconds to rewrite functions that have nothing to rewrite."""
+    return ds.map(tf.autograph.experimental.do_not_convert(function), calls)
 
 
 def device_pixels(

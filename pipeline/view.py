@@ -78,7 +78,7 @@ def sample_parameters(draws: tf.Tensor, settings: Settings) -> dict[str, tf.Tens
     return parameters
 
 
-@tf.function
+@tf.function(autograph=False)
 def view(windows: tf.Tensor, *, preprocess: str | None, **parameters: tf.Tensor) -> tf.Tensor:
     """`see`, compiled, for the host's graph."""
     if preprocess in (None, "none") and not parameters:
@@ -88,7 +88,7 @@ def view(windows: tf.Tensor, *, preprocess: str | None, **parameters: tf.Tensor)
     return _see(windows, preprocess=preprocess, taps=taps, **parameters)
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def _see(windows: tf.Tensor, **parameters: Any) -> tf.Tensor:
     return see(windows, ops=_TENSORFLOW, **parameters)
 
@@ -208,7 +208,7 @@ def _starts(windows: Any, ops: Any) -> Any:
     return ops.arange(ops.shape(windows)[0])[:, None, None] * windows.shape[1] ** 2
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def _host_taps(windows: tf.Tensor, **moves: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """`taps` of `see` as the host's compiler makes the best of them: in a kernel before the one that samples.
 
