@@ -22,7 +22,7 @@ from pipeline.settings import InputError
 
 _RESIDENT = 2**28  # bytes of pages that may count as this process's own
 _MAP_FIXED = 0x10  # the same on Linux and macOS; Python does not name it
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of <malloc.h>
 
 
 def keep_freed_memory() -> None:
@@ -34,6 +34,7 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, 2**25)  # the most that glibc takes
         mallopt(_M_TRIM_THRESHOLD, 2**29)
+        mallopt(_M_ARENA_MAX, 1)  # a thread's own arena ends at 64 MB and is given back whole
 
 
 def map_files(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
