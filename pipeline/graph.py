@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline import bank, draws, mapping, pixels
+from pipeline import bank, draws, pixels
 from pipeline.records import Records, open_records
 from pipeline.settings import InputError, Settings, steps
 from pipeline.view import sample_parameters, see, view
@@ -86,7 +86,6 @@ def stages(
 ) -> dict[str, tf.data.Dataset]:
     """The stream after each of its stages, in order. The arguments are those of `load`, which gives the last."""
     settings = settings.resolve(training=training)
-    mapping.keep_freed_memory()
     records = open_records(dataset, split=split, data_dir=data_dir, settings=settings)
     plan = _Plan(records, settings, training=training, shard=shard)
     if not 0 <= epoch <= epochs or not 0 <= step <= plan.steps:
