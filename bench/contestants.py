@@ -20,6 +20,7 @@ import numpy as np
 Batch = tuple[np.ndarray, np.ndarray]
 Loader = Callable[["Task"], Iterator[Batch]]
 
+IMPORT = "limit-import-tensorflow"
 CAFFE_MEANS = (103.939, 116.779, 123.68)  # blue, green, red; of ImageNet, as in keras.applications
 
 
@@ -179,3 +180,10 @@ def sentiflow(task: Task) -> Iterator[Batch]:
         seed=task.seed,
     )
     return pipeline.ahead(dataset.as_numpy_iterator())
+
+
+@contestant(IMPORT, storage="-", requires=("tensorflow",), works=("start",))
+def import_tensorflow(task: Task) -> Iterator[Batch]:
+    """Nothing but the import, and empty batches: what `bench.start` compares with."""
+    while True:
+        yield np.empty(0, np.uint8), np.zeros(task.batch_size, np.int32)

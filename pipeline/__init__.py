@@ -4,6 +4,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+from pipeline.mapping import keep_freed_memory
+
 
 @contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
@@ -25,6 +27,8 @@ def _without_chatter() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
 
+
+keep_freed_memory()  # before the threads start that it concerns
 
 with _without_chatter():
     import keras  # noqa: F401  # before TensorFlow, whose symbols are global: a JAX backend must be loaded by then

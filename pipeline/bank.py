@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +23,7 @@ from pipeline.mapping import map_files
 from pipeline.pixels import corner, cover_shape, decode
 from pipeline.records import Records
 from pipeline.settings import InputError, Settings
+from pipeline.view import mirror
 
 # One gather index per pixel row; a row is one contiguous run of bytes.
 _ROWS = xla_data_pb2.GatherDimensionNumbers(offset_dims=[2], start_index_map=[0], index_vector_dim=2)
@@ -69,10 +70,12 @@ class Bank:
         self.data = data
         self.layout = layout
 
-    def windows(self, images: tf.Tensor, draws: tf.Tensor, settings: Settings) -> tf.Tensor:
-        """Cuts the windows that `Layout.places` chooses: uint8 [b, s, s, 3]."""
+    def windows(
+        self, images: tf.Tensor, draws: tf.Tensor, settings: Settings, *, flip: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """The windows that `Layout.places` chooses, mirrored where `flip`, bool [b], says so: uint8 [b, s, s, 3]."""
         first, width = self.layout.places(images, draws, settings)
-        return _cut(self.data, first, 3 * width, settings.image_size)
+        return _cut(self.data, first, 3 * width, settings.image_size, flip)
 
     def image(self, i: tf.Tensor) -> tf.Tensor:
         """Image i, uncropped: uint8 [h, w, 3]."""
@@ -80,11 +83,12 @@ class Bank:
         return tf.reshape(self.data[start : start + 3 * height * width], [height, width, 3])
 
 
-@tf.function(jit_compile=True)
-def _cut(data: tf.Tensor, first: tf.Tensor, stride: tf.Tensor, size: int) -> tf.Tensor:
+@tf.function(jit_compile=True, autograph=False)
+def _cut(data: tf.Tensor, first: tf.Tensor, stride: tf.Tensor, size: int, flip: tf.Tensor | None) -> tf.Tensor:
     rows = first[:, None] + tf.range(size, dtype=tf.int64) * stride[:, None]
     pixels = xla.gather(data, rows[:, :, None], _ROWS, [3 * size], indices_are_sorted=False)
-    return tf.reshape(pixels, [-1, size, size, 3])
+    windows = tf.reshape(pixels, [-1, size, size, 3])
+    return windows if flip is None else mirror(windows, flip)  # in the same pass
 
 
 def mapped_bank(records: Records) -> Bank:
@@ -128,23 +132,27 @@ def device_layout(records: Records, chosen: Records, settings: Settings) -> Layo
 
 def _fill(records: Records, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """All images, one behind the other: uint8 [bytes]; and their heights and widths: int64 [n, 2]."""
-    shapes, parts, room = [], [], _free_memory()
-    images = tf.data.Dataset.range(len(records)).map(
-        whole_image(records, settings), num_parallel_calls=tf.data.AUTOTUNE
-    )
+    shapes = _resized_shapes(records, settings)
+    start, size = _starts(shapes), 3 * shapes.prod(axis=1)
+    if size.sum() > _free_memory():
+        raise InputError(f"{len(records)} images do not fit into the free memory; use cache='none'.")
+    data = np.empty(size.sum(), np.uint8)
     with Progress(console=Console(stderr=True), transient=True, disable=not os.isatty(2)) as progress:
-        for pixels in progress.track(images.prefetch(2), total=len(records), description="Reading all images"):
-            parts.append(pixels.numpy())
-            shapes.append(parts[-1].shape[:2])
-            room -= parts[-1].nbytes
-            if room < 0:
-                raise InputError(f"{len(records)} images do not fit into the free memory; use cache='none'.")
-    start = np.cumsum([0] + [part.nbytes for part in parts])
-    data = np.empty(start[-1], np.uint8)
-    for i in range(len(parts)):
-        data[start[i] : start[i + 1]] = parts[i].ravel()
-        parts[i] = None  # memory is given back as fast as it is taken
-    return data, np.array(shapes, np.int64).reshape(-1, 2)
+        images = progress.track(_read_all(records, settings), total=len(records), description="Reading all images")
+        for pixels, first, count in zip(images, start, size, strict=True):
+            data[first : first + count] = pixels.ravel()
+    return data, shapes
+
+
+def _read_all(records: Records, settings: Settings) -> Iterator[np.ndarray]:
+    """Every image resized and uncropped: uint8 [h, w, 3], or a run of as many bytes."""
+    if records.storage == "raw":
+        area, bases = map_files(records.paths)
+        first = bases[records.shard] + records.offset
+        return (area[start : start + length] for start, length in zip(first, records.length, strict=True))
+    decode_one = tf.autograph.experimental.do_not_convert(whole_image(records, settings))
+    images = tf.data.Dataset.range(len(records)).map(decode_one, num_parallel_calls=tf.data.AUTOTUNE)
+    return images.prefetch(2).as_numpy_iterator()
 
 
 def _starts(shapes: np.ndarray) -> np.ndarray:

@@ -54,7 +54,9 @@ def uniforms(positions: tf.Tensor, *, seed: int, epoch: tf.Tensor) -> tf.Tensor:
 
 
 def _key(seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    return _mix(_mix(tf.constant(seed, tf.uint64)) + tf.cast(epoch, tf.uint64))
+    with tf.init_scope():  # once, not for every batch
+        first = _mix(tf.constant(seed, tf.uint64))
+    return _mix(first + tf.cast(epoch, tf.uint64))
 
 
 def _mix(z: tf.Tensor) -> tf.Tensor:

@@ -93,23 +93,31 @@ def stages(
         raise InputError(f"{rule}. Received: {(epoch, step)}")
 
     ds = tf.data.Dataset.range(epoch * plan.steps + step, epochs * plan.steps)
-    after = {"plan": ds.map(plan)}  # step -> image numbers, labels and mask, draws
+    after = {"plan": _map(ds, plan)}  # step -> image numbers, labels and mask, draws
     if settings.cache == "device":
         places = _places(dataset, records, data_dir, settings)
-        after["places"] = after["plan"].map(lambda i, rest, u: (places(i, u), *rest))  # -> what to look at, and how
+        after["places"] = _map(after["plan"], lambda i, rest, u: (places(i, u), *rest))  # -> what to look at, and how
     else:
+        rest_of_view = settings
         if _is_cut(records, settings):
-            cut = reader(records, settings)
-            after["cut"] = after["plan"].map(lambda i, rest, u: (cut(i, u), rest, u), cores())  # -> uint8 windows
+            mirrored = not (settings.rotation or settings.zoom)  # else the view mirrors at no cost
+            rest_of_view = dataclasses.replace(settings, flip=settings.flip and not mirrored)
+            cut = reader(records, settings, mirrored=mirrored)
+            after["cut"] = _map(after["plan"], lambda i, rest, u: (cut(i, u), rest, u), cores())  # -> uint8 windows
         else:
             read, decode = bank.mapped_files(records), _decoder(records.storage, settings)
-            after["read"] = after["plan"].map(lambda i, rest, u: (read(i), rest, u), cores())  # -> files
-            after["decode"] = after["read"].map(lambda files, rest, u: (decode(files, u), rest, u), cores())
+            after["read"] = _map(after["plan"], lambda i, rest, u: (read(i), rest, u), cores())  # -> files
+            after["decode"] = _map(after["read"], lambda files, rest, u: (decode(files, u), rest, u), cores())
         *_, windows = after.values()
-        after["view"] = windows.map(lambda image, rest, u: (_see(image, u, settings), *rest), cores())
+        after["view"] = _map(windows, lambda image, rest, u: (_see(image, u, rest_of_view), *rest), cores())
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False  # they would copy the whole bank
     return {name: ds.with_options(options) for name, ds in after.items()}
+
+
+def _map(ds: tf.data.Dataset, function: Callable[..., Any], calls: int | None = None) -> tf.data.Dataset:
+    """`ds.map` without AutoGraph, which takes seconds to rewrite functions that have nothing to rewrite."""
+    return ds.map(tf.autograph.experimental.do_not_convert(function), calls)
 
 
 def device_pixels(
@@ -247,12 +255,22 @@ def _see(windows: tf.Tensor, u: tf.Tensor, settings: Settings) -> tf.Tensor:
     return view(windows, preprocess=settings.preprocess, **sample_parameters(u, settings))
 
 
-def reader(records: Records, settings: Settings) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """(images int64 [b], draws float64 [b, 8]) -> uint8 windows [b, s, s, 3], by storage and tier."""
+def reader(
+    records: Records, settings: Settings, *, mirrored: bool = False
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """(images int64 [b], draws float64 [b, 8]) -> uint8 windows [b, s, s, 3], by storage and tier.
+
+    Windows that are cut can be `mirrored` on the way as the draws say.
+    """
     if _is_cut(records, settings):
         copied = settings.cache == "memory"
         windows = (bank.ram_bank(records, settings) if copied else bank.mapped_bank(records)).windows
-        return lambda images, u: windows(images, u[:, :2], settings)
+
+        def cut(images: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+            flip = sample_parameters(u, settings).get("flip") if mirrored else None
+            return windows(images, u[:, :2], settings, flip=flip)
+
+        return cut
     read, decode = bank.mapped_files(records), _decoder(records.storage, settings)
     return lambda images, u: decode(read(images), u)
 

@@ -1,4 +1,6 @@
-"""Files as memory: the page cache holds their bytes, filled on demand, shared between processes, given back on demand.
+"""Memory that is more than an allocation.
+
+Files as memory: the page cache holds their bytes, filled on demand, shared between processes, given back on demand.
 
 `mmap` of the standard library maps one file; here many lie one behind the other, so that a single offset finds a byte
 of any of them, and a single tensor can be all of them.
@@ -6,6 +8,7 @@ of any of them, and a single tensor can be all of them.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -19,6 +22,19 @@ from pipeline.settings import InputError
 
 _RESIDENT = 2**28  # bytes of pages that may count as this process's own
 _MAP_FIXED = 0x10  # the same on Linux and macOS; Python does not name it
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of <malloc.h>
+
+
+def keep_freed_memory() -> None:
+    """Makes glibc keep the memory of a batch that was let go for the next one.
+
+    It would give it back to the system, which then fills thousands of pages with zeros for every batch.
+    """
+    with contextlib.suppress(AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 2**25)  # the most that glibc takes
+        mallopt(_M_TRIM_THRESHOLD, 2**29)
+        mallopt(_M_ARENA_MAX, 1)  # a thread's own arena ends at 64 MB and is given back whole
 
 
 def map_files(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

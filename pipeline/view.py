@@ -24,6 +24,13 @@ _CAFFE_MEANS_BGR = (103.939, 116.779, 123.68)
 _TORCH_MEANS = (0.485, 0.456, 0.406)
 _TORCH_DEVIATIONS = (0.229, 0.224, 0.225)
 
+
+def _take(words: tf.Tensor, index: tf.Tensor, axis: int) -> tf.Tensor:
+    """Pixels of `_host_taps` as float32 [..., 3]."""
+    masked = tf.bitwise.bitwise_and(index, tf.shape(words)[0] - 1)
+    return tf.cast(tf.gather(tf.bitcast(words, tf.uint8), masked, axis=axis)[..., :3], tf.float32)
+
+
 # TensorFlow's operations under the names that `keras.ops` gives them.
 _TENSORFLOW = SimpleNamespace(
     arange=tf.range,
@@ -36,7 +43,7 @@ _TENSORFLOW = SimpleNamespace(
     round=tf.round,
     shape=tf.shape,
     sin=tf.sin,
-    take=tf.gather,
+    take=_take,
     where=tf.where,
 )
 
@@ -71,10 +78,19 @@ def sample_parameters(draws: tf.Tensor, settings: Settings) -> dict[str, tf.Tens
     return parameters
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False)
 def view(windows: tf.Tensor, *, preprocess: str | None, **parameters: tf.Tensor) -> tf.Tensor:
     """`see`, compiled, for the host's graph."""
-    return see(windows, ops=_TENSORFLOW, preprocess=preprocess, **parameters)
+    if preprocess in (None, "none") and not parameters:
+        return windows
+    moves = {name: value for name, value in parameters.items() if name in ("flip", "angle", "zoom")}
+    taps = _host_taps(windows, **moves) if moves.keys() & {"angle", "zoom"} else None
+    return _see(windows, preprocess=preprocess, taps=taps, **parameters)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _see(windows: tf.Tensor, **parameters: Any) -> tf.Tensor:
+    return see(windows, ops=_TENSORFLOW, **parameters)
 
 
 def see(
@@ -82,6 +98,7 @@ def see(
     *,
     ops: Any,
     preprocess: str | None,
+    taps: tuple[Any, Any] | None = None,
     flip: Any = None,
     angle: Any = None,
     zoom: Any = None,
@@ -94,6 +111,7 @@ def see(
         windows: uint8 [b, s, s, 3], RGB.
         ops: `keras.ops`, or what has the same operations for other tensors.
         preprocess: "caffe", "tf" or "torch" as in `keras.applications`; "none" or None keeps pixels.
+        taps: what `ops.take` takes pixels from, and `_first_taps`, if they have been computed already.
         flip: bool [b], mirror horizontally, after rotation and zoom.
         angle: float32 [b], degrees, as `theta` of `apply_affine_transform`.
         zoom: float32 [b, 2], as `zx` (vertical) and `zy` (horizontal) of `apply_affine_transform`.
@@ -105,15 +123,14 @@ def see(
     """
     plain = preprocess in (None, "none")
     if angle is None and zoom is None:
-        pixels = windows if flip is None else ops.where(flip[:, None, None, None], windows[:, :, ::-1], windows)
+        pixels = windows if flip is None else mirror(windows, flip, ops)
         if plain and brightness is None and contrast is None:
             return pixels
         pixels = ops.cast(pixels, "float32")
     else:
-        pixels = _affine(windows, ops, flip=flip, angle=angle, zoom=zoom)
+        pixels = _affine(windows, ops, taps, flip=flip, angle=angle, zoom=zoom)
     if contrast is not None:
-        # The mean of the window, not of what is sampled from it: with a reduction behind it, XLA would compute the
-        # coordinates twice, and where rounding differs a pixel would be weighted by another's fraction.
+        # The mean of the window, not of what is sampled from it.
         mean = ops.mean(ops.cast(windows, "float32"), axis=[1, 2, 3], keepdims=True)
         pixels = _clip(mean + (pixels - mean) * contrast[:, None, None, None], ops, 255.0)
     if brightness is not None:
@@ -121,6 +138,11 @@ def see(
     if plain:
         return ops.cast(_clip(ops.round(pixels), ops, 255.0), "uint8")
     return normalise(pixels, preprocess)
+
+
+def mirror(windows: Any, flip: Any, ops: Any = tf) -> Any:
+    """Mirrors the windows [b, s, s, 3] that `flip`, bool [b], names."""
+    return ops.where(flip[:, None, None, None], windows[:, :, ::-1], windows)
 
 
 def normalise(pixels: Any, preprocess: str | None) -> Any:
@@ -134,9 +156,27 @@ def normalise(pixels: Any, preprocess: str | None) -> Any:
     return pixels
 
 
-def _affine(windows: Any, ops: Any, *, flip: Any, angle: Any, zoom: Any) -> Any:
+def _affine(windows: Any, ops: Any, taps: tuple[Any, Any] | None, *, flip: Any, angle: Any, zoom: Any) -> Any:
     """Samples each window where the inverse of its map sends the output's pixels: float32 [b, s, s, 3]."""
     size = windows.shape[1]
+    y, x = _coordinates(size, ops, flip=flip, angle=angle, zoom=zoom)
+    if taps is None:
+        taps = ops.reshape(ops.cast(windows, "float32"), [-1, 3]), _first_taps(windows, y, x, ops)
+    pixels, first = taps
+    # Fractions are distances from the tap that is read, so that they fit it however often y and x are rounded anew.
+    place = first - _starts(windows, ops)
+    down = (y - ops.cast(place // size, "float32"))[..., None]
+    right = (x - ops.cast(place % size, "float32"))[..., None]
+    step_x, step_y = (1, size) if size > 1 else (0, 0)
+    upper = ops.take(pixels, first, axis=0)
+    upper += (ops.take(pixels, first + step_x, axis=0) - upper) * right
+    lower = ops.take(pixels, first + step_y, axis=0)
+    lower += (ops.take(pixels, first + (step_y + step_x), axis=0) - lower) * right
+    return upper + (lower - upper) * down
+
+
+def _coordinates(size: int, ops: Any, *, flip: Any, angle: Any, zoom: Any) -> tuple[Any, Any]:
+    """Where in its window each pixel of the output is sampled: y and x, float32 [b, s, s], in [0, s - 1]."""
     pivot = size / 2 + 0.5
     rows = np.arange(size, dtype=np.float32)[None, :, None] - pivot
     columns = np.arange(size, dtype=np.float32)[None, None, :]
@@ -149,30 +189,41 @@ def _affine(windows: Any, ops: Any, *, flip: Any, angle: Any, zoom: Any) -> Any:
         radians = (angle * (math.pi / 180))[:, None, None]
         cosine, sine = ops.cos(radians), ops.sin(radians)
         rows, columns = cosine * rows - sine * columns, sine * rows + cosine * columns
-    y = _clip(rows + pivot, ops, size - 1.0)
-    x = _clip(columns + pivot, ops, size - 1.0)
-    return _bilinear(windows, ops, y, x, size)
+    return _clip(rows + pivot, ops, size - 1.0), _clip(columns + pivot, ops, size - 1.0)
 
 
-def _bilinear(windows: Any, ops: Any, y: Any, x: Any, size: int) -> Any:
-    # The upper and left taps stop one short of the border, so that their neighbours exist and the border's weight is
-    # exactly 1. Converting before the gather is what the compiler turns into the fastest loop.
+def _first_taps(windows: Any, y: Any, x: Any, ops: Any) -> Any:
+    """The upper left of the four pixels between which each point lies, counted through the batch: int32 [b, s, s].
+
+    It stops one short of the lower and right border, so that its neighbours exist and the border's weight is exactly 1.
+    """
+    size = windows.shape[1]
     last = max(size - 2.0, 0.0)
     top, left = ops.cast(ops.minimum(y, last), "int32"), ops.cast(ops.minimum(x, last), "int32")
-    down, right = (y - ops.cast(top, "float32"))[..., None], (x - ops.cast(left, "float32"))[..., None]
-    first = ops.arange(ops.shape(windows)[0])[:, None, None] * size**2
-    index = first + top * size + left
-    pixels = ops.reshape(ops.cast(windows, "float32"), [-1, 3])
-    step_x, step_y = (1, size) if size > 1 else (0, 0)
+    return _starts(windows, ops) + top * size + left
 
-    def tap(offset: int) -> Any:
-        return ops.take(pixels, index + offset, axis=0)
 
-    upper = tap(0)
-    upper += (tap(step_x) - upper) * right
-    lower = tap(step_y)
-    lower += (tap(step_y + step_x) - lower) * right
-    return upper + (lower - upper) * down
+def _starts(windows: Any, ops: Any) -> Any:
+    """First pixel of each window: int32 [b, 1, 1]."""
+    return ops.arange(ops.shape(windows)[0])[:, None, None] * windows.shape[1] ** 2
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _host_taps(windows: tf.Tensor, **moves: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """`taps` of `see` as the host's compiler makes the best of them: in a kernel before the one that samples.
+
+    In one kernel it would compute addresses pixel by pixel, check each against both ends of the table, and load
+    bytes. Here a pixel is one word, the address is read from memory, and a table of a power of two needs no check but a
+    mask: the sampling is done in vectors, at half the cost.
+    """
+    pixels = tf.reshape(windows, [-1, 3])
+    count = tf.shape(pixels)[0]
+    highest = count - 1
+    for shift in (1, 2, 4, 8, 16):
+        highest = tf.bitwise.bitwise_or(highest, tf.bitwise.right_shift(highest, shift))
+    words = tf.bitcast(tf.pad(pixels, [[0, highest + 1 - count], [0, 1]]), tf.uint32)
+    y, x = _coordinates(windows.shape[1], _TENSORFLOW, **{"flip": None, "angle": None, "zoom": None, **moves})
+    return words, _first_taps(windows, y, x, _TENSORFLOW)
 
 
 def _clip(values: Any, ops: Any, highest: float) -> Any:

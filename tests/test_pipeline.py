@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import pipeline
-from pipeline import draws, mapping
+from pipeline import bank, draws, mapping
 from pipeline.pixels import cover_shape
 from pipeline.records import open_records
 
@@ -388,3 +388,11 @@ def test_settings_resolve():
 )
 def test_steps(images, batch, policy, hosts, expected):
     assert pipeline.steps(images, batch_size=batch, last_batch=policy, hosts=hosts) == expected
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_bank_that_does_not_fit_is_refused_before_it_is_read(data_dir, monkeypatch, storage):
+    monkeypatch.setattr(bank, "_free_memory", lambda: 30 * 256 * 256)
+    monkeypatch.setattr(bank, "_read_all", None)
+    with pytest.raises(pipeline.InputError, match="use cache='none'"):
+        load(storage, data_dir, cache="memory")

@@ -102,6 +102,15 @@ def test_images_of_a_batch_do_not_mix():
     np.testing.assert_allclose(together, np.stack(alone), atol=1e-4)
 
 
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_any_number_of_images_fits_the_table_of_pixels(count):
+    image = windows(count, size=20)
+    angles, flip = np.linspace(-20, 20, count, dtype=np.float32), np.arange(count) % 2 == 0
+    expected = [generator(one, theta=theta, flip=side) for one, theta, side in zip(image, angles, flip, strict=True)]
+    got = tone_batch(image, angle=tf.constant(angles), flip=tf.constant(flip))
+    np.testing.assert_allclose(got, np.stack(expected), atol=0.01)
+
+
 def test_parameters_have_the_stated_ranges():
     u = draws.uniforms(tf.range(20_000, dtype=tf.int64), seed=0, epoch=tf.constant(0, tf.int64))
     chosen = Settings(zoom=0.3, brightness=0.2, contrast=0.1).resolve(training=True)
