@@ -9,6 +9,7 @@ setup: $(READY)
 
 $(READY): requirements.lock setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and "Python 3.10 to 3.13 is needed; name one with: make PYTHON=python3.11")'
+	@test ! -L .venv || { echo ".venv is a link; emptying it would empty the environment that it leads to. Remove the link, or run make where the environment is."; exit 2; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
