@@ -57,8 +57,16 @@ def _stream(name: str, settings: Settings, work: str, data_dir: str) -> Row:
     return runner.run(entry, task, settings, judge=None)
 
 
-def grow(name: str, *, data_dir: str, times: int, target: Path) -> None:
-    """Makes a dataset in `target` that holds every record of another `times` times, out of links to its shards."""
+def grow(name: str, *, data_dir: str, times: int, target: Path, copies: bool = False) -> None:
+    """Makes a dataset in `target` that holds every record of another `times` times.
+
+    Args:
+        name: "name/config" of the other.
+        data_dir: where that is.
+        times: how often.
+        target: the data_dir of the new one.
+        copies: whether it is made of copies of the shards, or else of links to them, which take no room.
+    """
     dataset, _, config = name.partition("/")
     source = tfds.core.read_only_builder.builder_from_files(dataset, config=config, data_dir=data_dir)
     version = target / dataset / config / str(source.version)
@@ -75,7 +83,7 @@ def grow(name: str, *, data_dir: str, times: int, target: Path) -> None:
     for split_name, split_info in source.info.splits.items():
         shards = [os.path.abspath(path) for path in split_info.filepaths]
         for i, link in enumerate(grown.info.splits[split_name].filepaths):
-            os.symlink(shards[i % len(shards)], link)
+            (shutil.copy if copies else os.symlink)(shards[i % len(shards)], link)
 
 
 def print_table(rows: Sequence[Row], console: Console) -> None:
