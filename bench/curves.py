@@ -12,7 +12,7 @@ from matplotlib.ticker import StrMethodFormatter
 from rich.console import Console
 
 from bench.grid import DEVICE, JPEG, MEMORY, ORIGINAL, RAW, point_of
-from bench.report import cells, setting
+from bench.report import cells, pipes, setting
 from bench.rows import BASELINE, Row
 
 AXES = {
@@ -73,7 +73,7 @@ def _table(rows: Sequence[Row], axis: str, title: str, cell: Cell, *, host: bool
     for (work, name), own in chosen.items():
         found = {getattr(point_of(row), axis): cell(row) for row in own}
         lines.append([work, name, *(found.get(value, "-") for value in values)])
-    return "\n".join([f"**{title}**", "", *(f"| {' | '.join(line)} |" for line in lines)])
+    return f"**{title}**\n\n{pipes(lines)}"
 
 
 def _rate(row: Row) -> str:

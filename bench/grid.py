@@ -6,6 +6,7 @@ Everything but one value is as in `bench.throughput`, so every point can be comp
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 
 from bench.rows import BASELINE, Row
@@ -52,7 +53,7 @@ def grid(images: int, cores: int) -> list[Point]:
         images: of the dataset; larger ones hold them several times, so their number is near that of `IMAGES`.
         cores: that there are.
     """
-    usual = partial(Point, images=images, cores=cores)
+    usual: Callable[..., Point] = partial(Point, images=images, cores=cores)
     everyone = (BASELINE, "original-all", *QUICK, ORIGINAL)
     points = [usual(contestant=name, work=work) for work in ("augmented", "crop") for name in everyone]
     points += [dataclasses.replace(point, cores=1) for point in points]

@@ -23,6 +23,8 @@ from bench.rows import Row
 from bench.settings import Settings
 from pipeline import cli
 
+HEADINGS = ("work", "contestant", "images", "anonymous MiB", "total MiB", "images/s")
+
 
 @click.command(cls=cli.Command)
 @cli.options(Settings, exclude=("contestants", "csv", "plot"))
@@ -89,13 +91,23 @@ def grow(name: str, *, data_dir: str, times: int, target: Path, copies: bool = F
 def print_table(rows: Sequence[Row], console: Console) -> None:
     """Peak memory of the dataset and of the grown one, one below the other."""
     table = Table(title="peak memory of an epoch and the timed windows, MiB", title_justify="left")
-    for heading in ("work", "contestant", "images", "anonymous", "total", "images/s"):
-        table.add_column(heading, justify="left" if heading in ("work", "contestant") else "right")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right")
     for row in rows:
-        sizes = ["-" if size is None else f"{size:,.0f}" for size in (row.peak_anonymous_mib, row.peak_total_mib)]
-        rate = row.status if row.images_per_second is None else f"{row.images_per_second:,.0f}"
-        table.add_row(row.work, row.contestant, f"{row.images:,}", *sizes, rate)
+        table.add_row(*_cells(row))
     console.print(table)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The same table as Markdown, and what it was measured on."""
+    lines = [HEADINGS, ("---", "---", *["---:"] * (len(HEADINGS) - 2)), *map(_cells, rows)]
+    return f"{report.pipes(lines)}\n\n{report.setting(rows[-1])}"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    sizes = ["-" if size is None else f"{size:,.0f}" for size in (row.peak_anonymous_mib, row.peak_total_mib)]
+    rate = row.status if row.images_per_second is None else f"{row.images_per_second:,.0f}"
+    return row.work, row.contestant, f"{row.images:,}", *sizes, rate
 
 
 if __name__ == "__main__":

@@ -63,8 +63,12 @@ def markdown(rows: Sequence[Row]) -> str:
     notes = dict.fromkeys(
         f"* {row.contestant}: {row.deviation}" for row in rows if row.status == "ok" and row.deviation
     )
-    table = [f"| {' | '.join(line)} |" for line in lines]
-    return "\n".join([*table, "", *([*notes, ""] if notes else []), setting(rows[0])])
+    return "\n".join([pipes(lines), "", *([*notes, ""] if notes else []), setting(rows[0])])
+
+
+def pipes(lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of lines of cells, the second of which is the ruler."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def remark(row: Row) -> str:
