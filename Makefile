@@ -18,8 +18,9 @@ $(READY): requirements.lock setup.cfg pyproject.toml
 demo: setup
 	$(BIN)/python -m bench.demo
 
+# Two processes: each loads TensorFlow, so more want more memory; what a file's tests share stays with one mostly.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Ratios of speeds within one run, with generous floors.
 smoke: setup

@@ -289,12 +289,13 @@ def test_emulation_end_to_end(data_dir, tmp_path):
 
 def test_the_real_step_end_to_end(data_dir, tmp_path):
     out = tmp_path / "rows.json"
-    options = ("--data_dir", data_dir, "--contestants", "sentiflow-none-jpeg256", "--batch_size", 4)
-    result = invoke(training.main, *options, "--seconds", 0.3, "--precision", "float32", "--json", out)
+    options = ("--data_dir", data_dir, "--contestants", "sentiflow-none-original", "--batch_size", 4)
+    options += ("--image_size", 64, "--backbone_options", "alpha=0.25", "--precision", "float32")
+    result = invoke(training.main, *options, "--seconds", 0.3, "--json", out)
     assert result.exit_code == 0, result.output
     ceiling, fed = json.loads(out.read_text())
     assert (ceiling["contestant"], ceiling["utilisation"], ceiling["waiting_share"]) == ("constant", 1.0, 0.0)
-    assert (fed["contestant"], fed["work"], fed["emulate"]) == ("sentiflow-none-jpeg256", "training", None)
+    assert (fed["contestant"], fed["work"], fed["emulate"]) == ("sentiflow-none-original", "training", None)
     assert fed["utilisation"] == pytest.approx(fed["images_per_second"] / ceiling["images_per_second"])
     assert (fed["backbone"], fed["precision"], fed["device"]) == ("mobilenet", "float32", step.precision.device())
     assert 0 <= fed["waiting_share"] <= 1
