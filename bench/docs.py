@@ -64,21 +64,20 @@ TABLES: dict[str, Callable[[Path], str]] = {
 
 
 def fill(text: str, root: Path) -> str:
-    """The text with every table made anew; files of rows are named relative to `root`.
+    """The text with every table made anew; files of rows are named relative to `root`. Those missing are told.
 
     Raises:
-        InputError: a kind is unknown, or a file is not there.
+        InputError: a kind is unknown.
     """
 
     def table(block: re.Match[str]) -> str:
         kind, path = block["kind"], root / block["rows"]
         if kind not in TABLES:
             raise InputError(f"the kind of a table must be one of {', '.join(TABLES)}. Received: {kind!r}")
-        if not path.exists():
-            raise InputError(
-                f"{path} is missing, from which the table {kind!r} is made; measure it, or remove the table."
-            )
-        return f"{block['head']}{TABLES[kind](path)}\n{block['tail'].lstrip()}"
+        made = (
+            TABLES[kind](path) if path.exists() else f"*Not measured: {block['rows']}, which `bench/measure.sh` makes.*"
+        )
+        return f"{block['head']}{made}\n{block['tail'].lstrip()}"
 
     return BLOCK.sub(table, text)
 
