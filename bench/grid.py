@@ -63,7 +63,8 @@ def grid(images: int, cores: int) -> list[Point]:
         points += [usual(contestant=name, work=work, **{axis: value}) for name, work in chosen for value in values]
     streams = [usual(contestant=name, work="crop") for name in (RAW, JPEG)]
     host = usual(contestant=DEVICE, work="augmented")
-    points += [_grown(point, count) for count in IMAGES for point in (*streams, host)]
+    points += [_grown(point, count) for count in IMAGES for point in streams]
+    points += [_grown(host, count) for count in IMAGES[:-1]]
     cold = [_grown(point, COLD) for point in streams] + [usual(contestant=MEMORY, work="crop")]
     points += [dataclasses.replace(point, pages="cold") for point in cold]
     return list(dict.fromkeys(points))
