@@ -55,6 +55,7 @@ def _of_rows(show: Callable[[list[Row]], str]) -> Callable[[Path], str]:
 TABLES: dict[str, Callable[[Path], str]] = {
     "headline": _of_rows(headline),
     "throughput": _of_rows(report.markdown),
+    "start": _of_rows(report.start_markdown),
     "scaling": _of_rows(curves.markdown),
     "memory": _of_rows(memory.markdown),
     "utilisation": _of_rows(utilisation.markdown),
