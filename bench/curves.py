@@ -55,25 +55,28 @@ def series(rows: Sequence[Row], axis: str) -> dict[tuple[str, str], list[Row]]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """A table for each axis, and below them what was not measured, and the machine."""
-    parts = [_table(rows, axis, f"images/s by {text}", _rate) for axis, text in AXES.items()]
-    parts.append(_table(rows, "images", "peak memory that no file backs, MiB", _memory))
-    parts.append(_table(rows, "images", "first batch, s", _first))
-    parts.append(_table(rows, "pages", "first batch, s", _first))
     host = "tier device: processor time that the host spends, ms a step"
-    parts += [_table(rows, axis, f"{host}, by {AXES[axis]}", _step, host=True) for axis in ("images", "batch_size")]
+    parts = [_table(rows, axis, "images/s", _rate) for axis in AXES]
+    parts.append(_table(rows, "images", "peak memory that no file backs, MiB", _memory))
+    parts += [_table(rows, axis, "first batch, s", _first) for axis in ("images", "pages")]
+    parts += [_table(rows, axis, host, _step, host=True) for axis in ("images", "batch_size")]
     failed = [f"* {row.contestant}, {row.work}: {row.status}" for row in rows if row.status != "ok"]
-    return "\n\n".join([*parts, *(["\n".join(dict.fromkeys(failed))] if failed else []), setting(rows[0])])
+    return "\n\n".join(
+        [*filter(None, parts), *(["\n".join(dict.fromkeys(failed))] if failed else []), setting(rows[0])]
+    )
 
 
 def _table(rows: Sequence[Row], axis: str, title: str, cell: Cell, *, host: bool = False) -> str:
     chosen = {key: own for key, own in series(rows, axis).items() if (key[1] == DEVICE) == host}
     values = sorted({getattr(point_of(row), axis) for own in chosen.values() for row in own})
+    if not chosen:
+        return ""
     lines = [["work", "contestant", *(f"{value:,}" if isinstance(value, int) else value for value in values)]]
     lines.append(["---", "---", *["---:"] * len(values)])
     for (work, name), own in chosen.items():
         found = {getattr(point_of(row), axis): cell(row) for row in own}
         lines.append([work, name, *(found.get(value, "-") for value in values)])
-    return f"**{title}**\n\n{pipes(lines)}"
+    return f"**{title}, by {AXES[axis]}**\n\n{pipes(lines)}"
 
 
 def _rate(row: Row) -> str:
