@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test smoke check peers lock clean
+.PHONY: setup demo test smoke measure check peers lock clean
 
 setup: $(READY)
 
@@ -25,6 +25,10 @@ test: setup
 # Ratios of speeds within one run, with generous floors.
 smoke: setup
 	$(BIN)/python -m bench.smoke
+
+# All rows and tables of README.md and docs/, from the dataset in DATA_DIR; see the script.
+measure: setup
+	bench/measure.sh $(or $(DATA_DIR),data) "$(MANUAL_DIR)"
 
 check: setup
 	$(BIN)/pre-commit run --all-files

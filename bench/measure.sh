@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Every row behind the README and docs/, and then their tables and plots, in one command. Leave the machine alone
-# meanwhile. It says how long each part took.
+# meanwhile: some 35 minutes on two cores. It says how long each part took; `scaling` goes on where it was stopped.
 #   bench/measure.sh DATA_DIR [MANUAL_DIR] [PART...]
 # DATA_DIR holds emotionroi in all storages; what it lacks is built from MANUAL_DIR. Other loaders are measured where
-# `make peers` has installed them. PARTs are: throughput stages memory training emulation scaling; default: all.
+# `make peers` has installed them. MANUAL_DIR may be "". PARTs are: throughput stages memory training emulation scaling; default: all.
 set -euo pipefail
 usage="usage: bench/measure.sh DATA_DIR [MANUAL_DIR] [PART...]"
 data=$(realpath --canonicalize-missing "${1:?$usage}")
-source=(--data_dir "$data" ${2:+--manual_dir "$(realpath "$2")"})
+source=(--data_dir "$data")
+[ -z "${2:-}" ] || source+=(--manual_dir "$(realpath "$2")")
 shift $(($# < 2 ? $# : 2))
 parts=${*:-throughput stages memory training emulation scaling}
 cd "$(dirname "$0")/.."
@@ -19,8 +20,8 @@ for part in $parts; do
     stages) command=(bench.stages --seconds 2) ;;
     memory) command=(bench.memory --seconds 1) ;;
     training) command=(bench.training --backbone_options alpha=0.25 --seconds 5 --plot docs/training.png) ;;
-    emulation) command=(bench.training --emulate 250,1000,2500,5000,10000 --seconds 2.5 --plot docs/emulation.png) ;;
-    scaling) command=(bench.scaling --seconds 1.5 --plot docs/scaling.png) ;;
+    emulation) command=(bench.training --emulate 250,1000,2500,5000,10000 --seconds 1.5 --plot docs/emulation.png) ;;
+    scaling) command=(bench.scaling --seconds 1 --plot docs/scaling.png) ;;
     *) echo "no such part: $part" >&2 && exit 2 ;;
     esac
     "${PYTHON:-.venv/bin/python}" -m "${command[@]}" "${source[@]}" --json "docs/$part.json"
