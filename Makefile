@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test smoke check peers lock clean
+.PHONY: setup demo test smoke measure check peers lock clean
 
 setup: $(READY)
 
 $(READY): requirements.lock setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and "Python 3.10 to 3.13 is needed; name one with: make PYTHON=python3.11")'
+	@test ! -L .venv || { echo ".venv is a link; emptying it would empty the environment that it leads to. Remove the link, or run make where the environment is."; exit 2; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
@@ -17,12 +18,17 @@ $(READY): requirements.lock setup.cfg pyproject.toml
 demo: setup
 	$(BIN)/python -m bench.demo
 
+# Two processes: each loads TensorFlow, so more want more memory; what a file's tests share stays with one mostly.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Ratios of speeds within one run, with generous floors.
 smoke: setup
 	$(BIN)/python -m bench.smoke
+
+# All rows and tables of README.md and docs/, from the dataset in DATA_DIR; see the script.
+measure: setup
+	bench/measure.sh $(or $(DATA_DIR),data) "$(MANUAL_DIR)"
 
 check: setup
 	$(BIN)/pre-commit run --all-files

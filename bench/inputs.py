@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -36,13 +37,14 @@ def prepare(settings: Settings, storages: tuple[str, ...] = STORAGES) -> tuple[s
     if data_dir is None:
         data_dir, manual_dir = str(DEMO / "data"), manual_dir or str(DEMO / "photos")
     reasons = _missing(settings.dataset, storages, data_dir)
-    if reasons and settings.data_dir is None and settings.manual_dir is None:
+    if len(reasons) == len(storages) and settings.data_dir is None and settings.manual_dir is None:
         _command(
             "builders.sample", str(DEMO / "photos"), "--dataset", settings.dataset, "--images", str(settings.images)
         )
     if reasons and manual_dir is not None:
-        # Without a name, one command builds all storages.
-        for config in reasons if len(reasons) < len(STORAGES) else [None]:
+        # Without a name, one command builds all storages of the usual size.
+        every = set(reasons) >= set(STORAGES)
+        for config in [None] * every + [name for name in reasons if not every or name not in STORAGES]:
             build(settings.dataset, config, manual_dir=manual_dir, data_dir=data_dir)
         reasons = _missing(settings.dataset, storages, data_dir)
     if len(reasons) == len(storages):
@@ -51,13 +53,16 @@ def prepare(settings: Settings, storages: tuple[str, ...] = STORAGES) -> tuple[s
 
 
 def build(dataset: str, config: str | None, *, manual_dir: str, data_dir: str) -> None:
-    """Runs `tfds build` for one storage, or for all."""
+    """Runs `tfds build` for one storage, such as "raw256" or, of another size, "raw448", or for all usual ones."""
     # The builders are found, not imported: what is used of them is the command.
     package = importlib.util.find_spec("builders")
     folder = Path(str(package and package.origin)).parent / dataset
     if not folder.is_dir():
         raise pipeline.InputError(f"dataset must be one that has a builder in {folder.parent}. Received: {dataset!r}")
     options = ("--manual_dir", os.path.abspath(manual_dir), "--data_dir", os.path.abspath(data_dir))
+    if config and config not in STORAGES:
+        storage = config.rstrip("0123456789")
+        config = json.dumps({"storage": storage, "image_size": int(config.removeprefix(storage))})
     chosen = ("--config", config) if config else ()
     _command("tensorflow_datasets.scripts.cli.main", "build", str(folder), *options, *chosen)
 

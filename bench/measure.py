@@ -16,7 +16,8 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from bench.contestants import Batch, Loader, Task
 
 READY, GO = "bench: ready", "go"
 KEPT_BATCHES = 2  # batches left as evidence
+HOPELESS = 0.5  # utilisation; a loader that keeps an accelerator less busy is not tried with faster ones
 MIB = 2**20
 
 
@@ -41,8 +43,10 @@ class Job:
         task: what the loader is called with.
         seconds: timed in all.
         windows: that the seconds are divided into.
-        evidence: whether to leave evidence of what the batches are; the epoch is drawn in either case.
-        emulate: images/s of an emulated accelerator that takes the batches; None takes them as fast as they come.
+        evidence: whether to leave evidence of what the batches are.
+        warm_up: whether an epoch is drawn before the clock starts. Evidence needs one.
+        emulate: images/s of the emulated accelerators that take the batches, one after the other, slowest first;
+            without any, batches are taken as fast as they come.
         step: settings of the real training step that takes them, see `bench.step`; None trains nothing.
     """
 
@@ -52,7 +56,8 @@ class Job:
     seconds: float
     windows: int
     evidence: bool = True
-    emulate: float | None = None
+    warm_up: bool = True
+    emulate: Sequence[float] = ()
     step: dict[str, Any] | None = None
 
 
@@ -87,7 +92,7 @@ def _run(job: Job, folder: Path, channel: Any) -> dict[str, Any]:
         steps = max(job.task.images // job.task.batch_size, 1)
         if job.evidence:
             np.savez(folder / "evidence.npz", allow_pickle=False, **gather_evidence(first, batches, steps))
-        else:
+        elif job.warm_up:
             for _ in range(steps):
                 next(batches)
         print(READY, file=channel, flush=True)
@@ -100,18 +105,24 @@ def _run(job: Job, folder: Path, channel: Any) -> dict[str, Any]:
         "status": "ok",
         "start_seconds": start_seconds,
         "first_batch_seconds": first_batch_seconds,
-        **timed,
+        "timed": timed,
         "peak_anonymous_mib": usage.peak_anonymous,
         "peak_total_mib": usage.peak_total,
     }
 
 
-def _measure(batches: Iterator[Batch], job: Job, usage: Usage) -> dict[str, Any]:
-    if job.emulate is None:
-        return measure(batches, job.seconds, job.windows, usage)
-    taker = accelerator.Accelerator(batches, job.emulate)
-    timed = measure(taker, job.seconds, job.windows, usage, waited=lambda: taker.waited)
-    return accelerator.utilisation(timed, job.emulate)
+def _measure(batches: Iterator[Batch], job: Job, usage: Usage) -> list[dict[str, Any]]:
+    """What was timed in front of each accelerator, up to the first that is kept less busy than `HOPELESS`."""
+    if not job.emulate:
+        return [measure(batches, job.seconds, job.windows, usage)]
+    found: list[dict[str, Any]] = []
+    for rate in job.emulate:
+        taker = accelerator.Accelerator(batches, rate)
+        timed = measure(taker, job.seconds, job.windows, usage, waited=partial(getattr, taker, "waited"))
+        found.append({"emulate": rate, **accelerator.utilisation(timed, rate)})
+        if found[-1]["utilisation"] < HOPELESS:
+            break
+    return found
 
 
 def find_loader(path: str) -> Loader:

@@ -23,6 +23,8 @@ from bench.rows import Row
 from bench.settings import Settings
 from pipeline import cli
 
+HEADINGS = ("work", "contestant", "images", "anonymous MiB", "total MiB", "images/s")
+
 
 @click.command(cls=cli.Command)
 @cli.options(Settings, exclude=("contestants", "csv", "plot"))
@@ -57,8 +59,16 @@ def _stream(name: str, settings: Settings, work: str, data_dir: str) -> Row:
     return runner.run(entry, task, settings, judge=None)
 
 
-def grow(name: str, *, data_dir: str, times: int, target: Path) -> None:
-    """Makes a dataset in `target` that holds every record of another `times` times, out of links to its shards."""
+def grow(name: str, *, data_dir: str, times: int, target: Path, copies: bool = False) -> None:
+    """Makes a dataset in `target` that holds every record of another `times` times.
+
+    Args:
+        name: "name/config" of the other.
+        data_dir: where that is.
+        times: how often.
+        target: the data_dir of the new one.
+        copies: whether it is made of copies of the shards, or else of links to them, which take no room.
+    """
     dataset, _, config = name.partition("/")
     source = tfds.core.read_only_builder.builder_from_files(dataset, config=config, data_dir=data_dir)
     version = target / dataset / config / str(source.version)
@@ -75,19 +85,29 @@ def grow(name: str, *, data_dir: str, times: int, target: Path) -> None:
     for split_name, split_info in source.info.splits.items():
         shards = [os.path.abspath(path) for path in split_info.filepaths]
         for i, link in enumerate(grown.info.splits[split_name].filepaths):
-            os.symlink(shards[i % len(shards)], link)
+            (shutil.copy if copies else os.symlink)(shards[i % len(shards)], link)
 
 
 def print_table(rows: Sequence[Row], console: Console) -> None:
     """Peak memory of the dataset and of the grown one, one below the other."""
     table = Table(title="peak memory of an epoch and the timed windows, MiB", title_justify="left")
-    for heading in ("work", "contestant", "images", "anonymous", "total", "images/s"):
-        table.add_column(heading, justify="left" if heading in ("work", "contestant") else "right")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right")
     for row in rows:
-        sizes = ["-" if size is None else f"{size:,.0f}" for size in (row.peak_anonymous_mib, row.peak_total_mib)]
-        rate = row.status if row.images_per_second is None else f"{row.images_per_second:,.0f}"
-        table.add_row(row.work, row.contestant, f"{row.images:,}", *sizes, rate)
+        table.add_row(*_cells(row))
     console.print(table)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The same table as Markdown, and what it was measured on."""
+    lines = [HEADINGS, ("---", "---", *["---:"] * (len(HEADINGS) - 2)), *map(_cells, rows)]
+    return f"{report.pipes(lines)}\n\n{report.setting(rows[-1])}"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    sizes = ["-" if size is None else f"{size:,.0f}" for size in (row.peak_anonymous_mib, row.peak_total_mib)]
+    rate = row.status if row.images_per_second is None else f"{row.images_per_second:,.0f}"
+    return row.work, row.contestant, f"{row.images:,}", *sizes, rate
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ class Row:
         start_seconds: from the start of the process to the call of the loader: interpreter and imports.
         peak_anonymous_mib: resident memory that no file backs, MiB.
         peak_total_mib: resident memory, MiB.
+        image_size: side of the window, in pixels.
+        pages: "warm" where the page cache held the files, "cold" where it did not.
         emulate: images/s of the emulated accelerator that took the batches.
         utilisation: of the accelerator, emulated or real: images_per_second / its rate when it never waits.
         waiting_share: of the time, spent waiting for batches.
@@ -70,6 +72,8 @@ class Row:
     start_seconds: float | None = None
     peak_anonymous_mib: float | None = None
     peak_total_mib: float | None = None
+    image_size: int = 256
+    pages: str = "warm"
     emulate: float | None = None
     utilisation: float | None = None
     waiting_share: float | None = None

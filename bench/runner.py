@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,27 +51,43 @@ def make_task(entry: Contestant, settings: Settings, *, work: str, data_dir: str
     )
 
 
-def run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None, *, emulate: float | None = None) -> Row:
-    """Times a contestant in a process of its own.
+def run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None, *, warm_up: bool = True) -> Row:
+    """Times a contestant, in a process of its own, as fast as it can.
 
     Args:
         entry: the contestant.
         task: what it has to do.
         settings: seconds and windows.
         judge: tells what is wrong with the evidence, before the clock starts; None takes the batches as they are.
-        emulate: images/s of an emulated accelerator that takes the batches; None takes them as fast as they come.
+        warm_up: whether an epoch is drawn before the clock starts. The judge needs one.
 
     Returns:
         Its row. Numbers stand in it only if the contestant was right and finished.
     """
+    (row,) = _run(entry, task, settings, judge, warm_up=warm_up)
+    return row
+
+
+def emulate(
+    entry: Contestant, task: Task, settings: Settings, judge: Judge | None, rates: Sequence[float]
+) -> list[Row]:
+    """Times a contestant in front of emulated accelerators of so many images/s, slowest first, all in one process.
+
+    Returns:
+        A row for each accelerator, up to the first that it keeps less than half busy.
+    """
+    return _run(entry, task, settings, judge, emulate=rates)
+
+
+def _run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None, **how: Any) -> list[Row]:
     python = prepared.find_python(entry.environment)
     if python is None:
         missing = f"no environment {entry.environment!r}; install it with: make peers"
-        return make_row(entry, task, settings, {"status": f"absent: {missing}"})
+        return [make_row(entry, task, settings, {"status": f"absent: {missing}"})]
     try:
         task = dataclasses.replace(task, prepared=prepared.provide(entry, task, python))
     except pipeline.InputError as error:
-        return make_row(entry, task, settings, {"status": f"failed: {error}"})
+        return [make_row(entry, task, settings, {"status": f"failed: {error}"})]
     job = Job(
         function=entry.function,
         requires=entry.requires,
@@ -79,9 +95,11 @@ def run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None, 
         seconds=settings.seconds,
         windows=settings.windows,
         evidence=judge is not None,
-        emulate=emulate,
+        **how,
     )
-    return make_row(entry, task, settings, {"emulate": emulate, **_result(job, judge, python=python)})
+    result = _result(job, judge, python=python)
+    timed = result.pop("timed", [{}])
+    return [make_row(entry, task, settings, result | each) for each in timed]
 
 
 def run_step(entry: Contestant, task: Task, settings: Settings, step: dict[str, Any]) -> Row:
@@ -117,6 +135,7 @@ def make_row(entry: Contestant, task: Task, settings: Settings, result: Mapping[
         tier=entry.tier,
         storage=entry.storage,
         batch_size=task.batch_size,
+        image_size=task.image_size,
         dataset=task.dataset,
         images=task.images,
         seconds=settings.seconds,
@@ -133,7 +152,7 @@ def _result(
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         (folder / "job.json").write_text(json.dumps(dataclasses.asdict(job)), encoding="utf-8")
-        limit = patience + 2 * job.seconds + 2 * job.task.images / SLOWEST
+        limit = patience + 2 * job.seconds * max(len(job.emulate), 1) + 2 * job.task.images / SLOWEST
         with open(folder / "log", "w", encoding="utf-8") as log, _process(python, folder, log, limit) as process:
             fault = _judge(process, folder, job.task, judge)
             process.communicate(f"{GO}\n" if fault is None else "stop\n")

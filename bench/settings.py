@@ -65,10 +65,15 @@ class TrainingSettings(Settings):
     """
 
     emulate: str = _option("", "Emulated accelerators, images/s, separated by commas. Default: the real step.")
+    profile: Path | None = dataclasses.field(
+        default=None,
+        metadata={"help": "Folder for traces of the real step and what they come to. Needs the JAX backend."},
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(all(rate > 0 for rate in self.rates), "emulate must be above 0 images/s", self.emulate)
+        _require(not (self.profile and self.rates), "profile is of the real step, which emulate replaces", self.emulate)
 
     @property
     def rates(self) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from rich.table import Table
 
 import pipeline
 from bench.inputs import STORAGES, prepare
+from bench.report import pipes
 from bench.rows import commit, environment
 from bench.settings import Settings
 from pipeline import cli
 from pipeline.graph import cores, stages
 
-STREAMS = (("memory", "raw256"), *(("none", storage) for storage in STORAGES))  # tier, storage
+STREAMS = (("memory", "raw256"), *(("none", storage) for storage in STORAGES), ("device", "raw256"))  # tier, storage
 ENDLESS = 1_000_000  # epochs
 
 
@@ -41,6 +43,7 @@ class Stage:
         stage: as `pipeline.graph.stages` names it.
         cpu_milliseconds_per_image: of all threads, that the stage adds; median over the windows.
         images_per_second: of the stream that ends behind the stage; median over the windows.
+        bytes_per_image: that the stage hands on, pixels or what stands for them; of one batch.
     """
 
     work: str
@@ -49,12 +52,16 @@ class Stage:
     stage: str
     cpu_milliseconds_per_image: float
     images_per_second: float
+    bytes_per_image: float = 0.0
 
 
 @click.command(cls=cli.Command)
 @cli.options(Settings, exclude=("contestants", "csv", "plot"))
 def main(**options: Any) -> None:
-    """Times every stage of every tier and storage. Leave the machine alone meanwhile."""
+    """Times every stage of every tier and storage. Leave the machine alone meanwhile.
+
+    Of tier device it is the host's part: what a step is handed, and what that costs. The pixels stay on the device.
+    """
     settings = cli.build(Settings, options)
     data_dir, absent = prepare(settings)
     console, measured = Console(), []
@@ -83,7 +90,9 @@ def find_stages(settings: Settings, work: str, tier: str, storage: str, data_dir
     streams = stages(f"{settings.dataset}/{storage}", training=True, epochs=ENDLESS, settings=inputs, **place)
     found, before = [], 0.0
     for name, stream in streams.items():
-        cpu, rate = _time(iter(stream.prefetch(2)), settings)
+        batches = iter(stream.prefetch(2))
+        size = _bytes(next(batches)) / settings.batch_size
+        cpu, rate = _time(batches, settings)
         found.append(
             Stage(
                 work=work,
@@ -92,10 +101,16 @@ def find_stages(settings: Settings, work: str, tier: str, storage: str, data_dir
                 stage=name,
                 cpu_milliseconds_per_image=max(cpu - before, 0.0),
                 images_per_second=rate,
+                bytes_per_image=size,
             )
         )
         before = cpu
     return found
+
+
+def _bytes(batch: Any) -> int:
+    arrays = [tensor.numpy() for tensor in tf.nest.flatten(batch)]
+    return sum(sum(map(len, array.flat)) if array.dtype == object else array.nbytes for array in arrays)
 
 
 def _time(batches: Any, settings: Settings) -> tuple[float, float]:
@@ -117,12 +132,32 @@ def print_table(found: list[Stage], console: Console) -> None:
     first, whole = found[0], sum(stage.cpu_milliseconds_per_image for stage in found)
     table = Table(title=f"{first.work}: tier {first.tier}, storage {first.storage}", title_justify="left")
     table.add_column("stage")
-    for heading in ("CPU ms/image", "share", "images/s up to here"):
+    for heading in ("CPU ms/image", "share", "images/s up to here", "bytes/image"):
         table.add_column(heading, justify="right")
     for stage in found:
         cost = stage.cpu_milliseconds_per_image
-        table.add_row(stage.stage, f"{cost:.3f}", f"{cost / whole:.0%}", f"{stage.images_per_second:,.0f}")
+        rate, size = f"{stage.images_per_second:,.0f}", f"{stage.bytes_per_image:,.0f}"
+        table.add_row(stage.stage, f"{cost:.3f}", f"{cost / whole:.0%}", rate, size)
     console.print(table)
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """What `write` wrote, as a Markdown table with a line for each stream, and what it was measured on."""
+    columns = (("plan",), ("read",), ("cut", "decode", "places"), ("view",))
+    lines = [
+        ("tier, storage", "work", *(" / ".join(names) for names in columns), "all", "images/s", "bytes/image"),
+        ("---", "---", *["---:"] * (len(columns) + 3)),
+    ]
+    for key in dict.fromkeys((row["work"], row["tier"], row["storage"]) for row in rows):
+        own = {row["stage"]: row for row in rows if (row["work"], row["tier"], row["storage"]) == key}
+        cost = {name: row["cpu_milliseconds_per_image"] for name, row in own.items()}
+        last = list(own.values())[-1]
+        shown = [next((f"{cost[name]:.3f}" for name in names if name in cost), "-") for names in columns]
+        totals = (f"{sum(cost.values()):.3f}", f"{last['images_per_second']:,.0f}", f"{last['bytes_per_image']:,.0f}")
+        lines.append((f"{key[1]}, {key[2]}", key[0], *shown, *totals))
+    machine = rows[0]["environment"]
+    setting = f"CPU ms/image. {machine['cpu']}, {machine['cores']} cores; commit {rows[0]['commit'] or 'none'}"
+    return f"{pipes(lines)}\n\n{setting}"
 
 
 def write(found: list[Stage], path: Path) -> None:

@@ -11,12 +11,14 @@ from model import precision, train  # isort: skip
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 import pipeline
+from bench import profile
 from bench.measure import Job, Usage, find_loader, summarise
 from bench.rows import CONSTANT
 from model.run import Record
@@ -39,6 +41,8 @@ def run(job: Job) -> dict[str, Any]:
         stream, waited = feed(job, record)
         windows = Windows(job.seconds / job.windows, job.windows, waited, usage)
         network.fit(stream, callbacks=[windows], shuffle=False, verbose=0)
+        if folder := (job.step or {}).get("profile"):
+            profile.trace(network, stream, Path(folder))
     return {
         "status": "ok",
         **windows.result(record.inputs.batch_size),

@@ -16,11 +16,10 @@ import bench.peers
 import bench.peers_torch  # noqa: F401 - enters its contestants, as bench.peers does
 import pipeline
 from bench import check, report, rows, runner
-from bench.contestants import CONTESTANTS, Contestant, Task
+from bench.contestants import CONTESTANTS, Contestant
 from bench.inputs import export_photos, prepare
 from bench.limits import find_limits
 from bench.rows import Row
-from bench.runner import Judge
 from bench.settings import Settings
 from pipeline import cli
 
@@ -45,12 +44,12 @@ def main(limits: bool, **options: Any) -> None:
     report.publish(rows.with_ratios(measured), settings)
 
 
-def compare(settings: Settings, rates: Sequence[float | None] = (None,)) -> Iterator[Row]:
+def compare(settings: Settings, rates: Sequence[float] = ()) -> Iterator[Row]:
     """Times the chosen contestants at the chosen works; rows come without ratios.
 
     Args:
         settings: what is timed, on what.
-        rates: of emulated accelerators that take the batches, images/s; None takes them as fast as they come.
+        rates: of emulated accelerators that take the batches, images/s; without any, they are taken as they come.
     """
     entries = choose(settings.contestants)
     data_dir, absent = prepare(settings)
@@ -68,19 +67,10 @@ def compare(settings: Settings, rates: Sequence[float | None] = (None,)) -> Iter
                 task = runner.make_task(entry, settings, work=work, **place)  # type: ignore[arg-type]
                 if entry.storage in absent:
                     yield runner.make_row(entry, task, settings, {"status": f"absent: {absent[entry.storage]}"})
+                elif work in entry.works and rates:
+                    yield from runner.emulate(entry, task, settings, judge, rates)
                 elif work in entry.works:
-                    yield from _run(entry, task, settings, judge, rates)
-
-
-def _run(
-    entry: Contestant, task: Task, settings: Settings, judge: Judge, rates: Sequence[float | None]
-) -> Iterator[Row]:
-    """A row for each rate. The batches are checked at the first; a contestant that fails there is not tried again."""
-    for i, rate in enumerate(rates):
-        row = runner.run(entry, task, settings, None if i else judge, emulate=rate)
-        yield row
-        if row.status != "ok":
-            return
+                    yield runner.run(entry, task, settings, judge)
 
 
 def require_batch(settings: Settings, images: int) -> None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from model.settings import TrainSettings  # isort: skip
 
 import dataclasses
+import json
+import os
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -13,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import keras
 import tensorflow as tf
 from rich.console import Console
 
 import pipeline
-from bench import diagnosis, report, runner, throughput, utilisation
+from bench import diagnosis, profile, report, runner, throughput, utilisation
 from bench.contestants import CONTESTANTS, Contestant
 from bench.inputs import STORAGES, export_photos, prepare
 from bench.rows import BASELINE, CONSTANT, Row, with_ratios
@@ -51,11 +54,15 @@ def main(**options: Any) -> None:
     work is that of bench.throughput then. Each measurement is a process of its own. Leave the machine alone meanwhile.
     """
     settings = cli.build(TrainingSettings, options)
+    if settings.profile and keras.backend.backend() != "jax":
+        raise pipeline.InputError("profile needs KERAS_BACKEND=jax. Received: the backend " + keras.backend.backend())
     tf.config.set_visible_devices([], "GPU")  # accelerators belong to the processes that are measured
     console, measured = Console(stderr=True), []
     for row in throughput.compare(settings, settings.rates) if settings.rates else train(settings, options):
         measured.append(row)
         console.print(utilisation.line(row), highlight=False, soft_wrap=True)
+        if settings.profile and (found := settings.profile / row.contestant / "profile.json").exists():
+            console.print(profile.table(row.contestant, json.loads(found.read_text(encoding="utf-8"))))
     measured = with_ratios(measured)
     report.publish(measured, settings, show=utilisation.print_tables, draw=utilisation.plot)
     for sentence in diagnosis.diagnose(measured):
@@ -128,11 +135,13 @@ def _time_step(
         )
     # What does not come from a tier takes no more from a dataset than its classes.
     storage, tier = (present, "none") if entry.tier == "-" else (entry.storage, entry.tier)
-    own = {
+    own: dict[str, Any] = {
         "train": dataclasses.asdict(step) | {"dataset": f"{settings.dataset}/{storage}", "data_dir": task.data_dir},
         "inputs": dataclasses.asdict(inputs)
         | {"batch_size": settings.batch_size, "seed": settings.seed, "cache": tier},
     }
+    if settings.profile:
+        own["profile"] = os.path.abspath(settings.profile / entry.name)
     return runner.run_step(entry, task, settings, own)
 
 

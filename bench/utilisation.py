@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from rich.console import Console
 from rich.table import Table
 
-from bench.report import OTHERS, OURS, cells, setting
+from bench.report import OTHERS, OURS, cells, pipes, setting
 from bench.rows import Row
 
 LEVELS = (0.9, 0.99)  # MLPerf Storage demands the first
@@ -34,44 +34,63 @@ def print_tables(rows: Sequence[Row], console: Console) -> None:
     """One table for the real step and for each emulated work, and below them what they were measured on."""
     for work in dict.fromkeys(row.work for row in rows):
         chosen = [row for row in rows if row.work == work]
-        console.print(_step_table(chosen) if work == "training" else _emulation_table(chosen))
+        console.print(_table(chosen, (_step_lines if work == "training" else _emulation_lines)(chosen)))
     if rows:
         console.print(setting(rows[0]), highlight=False, soft_wrap=True)
 
 
-def _step_table(rows: Sequence[Row]) -> Table:
-    first = rows[0]
-    what = f"{first.backbone} on {first.backend}, {first.device}, {first.precision}, batch {first.batch_size}"
-    table = Table(title=f"{first.dataset}: training step of {what}", title_justify="left")
-    table.add_column("fed by", no_wrap=True)
-    for heading in ("utilisation", "waiting", "images/s", "spread", "CPU ms/image"):
-        table.add_column(heading, justify="right")
+def markdown(rows: Sequence[Row]) -> str:
+    """The same tables as Markdown, without what was not measured."""
+    parts = []
+    for work in dict.fromkeys(row.work for row in rows):
+        chosen = [row for row in rows if row.work == work and row.status == "ok"]
+        title, headings, lines = (_step_lines if work == "training" else _emulation_lines)(chosen)
+        ruler = ["---", *["---:"] * (len(headings) - 1)]
+        parts.append(f"**{title}**\n\n{pipes([headings, ruler, *lines])}")
+    return "\n\n".join([*parts, setting(rows[0])])
+
+
+Lines = tuple[str, list[str], list[list[str]]]  # title, headings, cells
+
+
+def _table(rows: Sequence[Row], contents: Lines) -> Table:
+    """The lines, one for each contestant, and the last status of each."""
+    title, headings, lines = contents
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == headings[0] else "right", no_wrap=heading == headings[0])
     table.add_column("status", overflow="fold")
-    for row in rows:
-        rate, spread, _, _, cpu, _ = cells(row)
-        table.add_row(
-            row.contestant, percent(row.utilisation), percent(row.waiting_share), rate, spread, cpu, row.status
-        )
+    statuses = {row.contestant: row.status for row in rows}
+    for line, status in zip(lines, statuses.values(), strict=True):
+        table.add_row(*line, status)
     return table
 
 
-def _emulation_table(rows: Sequence[Row]) -> Table:
+def _step_lines(rows: Sequence[Row]) -> Lines:
+    first = rows[0]
+    what = f"{first.backbone} on {first.backend}, {first.device}, {first.precision}, batch {first.batch_size}"
+    headings = ["fed by", "utilisation", "waiting", "images/s", "spread", "CPU ms/image", "device MiB"]
+    lines = []
+    for row in rows:
+        rate, spread, _, _, cpu, _ = cells(row)
+        memory = "-" if row.device_memory_mib is None else f"{row.device_memory_mib:,.0f}"
+        busy, waiting = percent(row.utilisation), percent(row.waiting_share)
+        lines.append([row.contestant, busy, waiting, rate, spread, cpu, memory])
+    return f"{first.dataset}: training step of {what}", headings, lines
+
+
+def _emulation_lines(rows: Sequence[Row]) -> Lines:
     rates = sorted({row.emulate for row in rows if row.emulate})
     title = f"{rows[0].dataset}: {rows[0].work}, batch {rows[0].batch_size}"
-    table = Table(title=f"{title}; utilisation of an accelerator of so many images/s", title_justify="left")
-    table.add_column("contestant", no_wrap=True)
-    for heading in [f"{rate:,.0f}" for rate in rates] + [f"keeps at {level:.0%}" for level in LEVELS]:
-        table.add_column(heading, justify="right")
-    table.add_column("status", overflow="fold")
+    headings = ["contestant", *(f"{rate:,.0f}" for rate in rates), *(f"keeps at {level:.0%}" for level in LEVELS)]
+    lines = []
     for name in dict.fromkeys(row.contestant for row in rows):
         own = [row for row in rows if row.contestant == name]
         shares = {row.emulate: row.utilisation for row in own}
         kept = [fastest_kept(own, level) for level in LEVELS]
-        figures = [percent(shares.get(rate)) for rate in rates] + [
-            "-" if rate is None else f"{rate:,.0f}" for rate in kept
-        ]
-        table.add_row(name, *figures, own[-1].status)
-    return table
+        figures = [percent(shares.get(rate)) for rate in rates]
+        lines.append([name, *figures, *("-" if rate is None else f"{rate:,.0f}" for rate in kept)])
+    return f"{title}; utilisation of an accelerator of so many images/s", headings, lines
 
 
 def percent(share: float | None) -> str:

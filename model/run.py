@@ -14,6 +14,7 @@ Every file appears under its name only when it is complete (written beside it, t
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import importlib.metadata
@@ -89,7 +90,11 @@ def environment(precision: str, device: str) -> dict[str, Any]:
     packages = ["sentiflow", "keras", "tensorflow", "tensorflow-datasets", "numpy"]
     if keras.backend.backend() == "jax":
         packages.append("jax")
-    versions = {name: importlib.metadata.version(name) for name in packages}
+    versions = {}
+    for name in packages:
+        # A source tree that is not installed, or a variant such as tensorflow-cpu, states no version under the name.
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
     return {
         "backend": keras.backend.backend(),
         "precision": precision,

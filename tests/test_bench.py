@@ -267,7 +267,7 @@ def test_bounds_in_words():
 
 
 def test_stages_name_where_the_time_goes(data_dir, tmp_path):
-    options = ["--data_dir", data_dir, "--work", "crop", "--batch_size", "8", "--seconds", "0.5"]
+    options = ["--data_dir", data_dir, "--work", "crop", "--batch_size", "8", "--seconds", "0.25"]
     outcome = click.testing.CliRunner().invoke(stages.main, [*options, "--json", str(tmp_path / "stages.json")])
     assert outcome.exit_code == 0, outcome.output
     found = json.loads((tmp_path / "stages.json").read_text())
@@ -276,6 +276,11 @@ def test_stages_name_where_the_time_goes(data_dir, tmp_path):
         for storage in inputs.STORAGES
     }
     assert list(streams["raw256"]) == ["plan", "cut", "view"]
+    assert streams["raw256"]["view"]["bytes_per_image"] == 256 * 256 * 3 + 4  # pixels and a label
+    *_, handed = (row for row in found if row["tier"] == "device")
+    assert handed["stage"] == "places"
+    assert 8 < handed["bytes_per_image"] < 100
+    assert "| device, raw256 | crop | " in stages.markdown(found)
     for storage in ("original", "jpeg256"):
         costs = {name: row["cpu_milliseconds_per_image"] for name, row in streams[storage].items()}
         assert list(costs) == ["plan", "read", "decode", "view"]

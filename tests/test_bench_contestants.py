@@ -1,5 +1,6 @@
 """Every contestant does the work that it is timed for, and the check finds those that do not."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -39,6 +40,7 @@ def gather(data_dir, exported):
     def gather(name, work):
         settings, place = Settings(batch_size=10), {"data_dir": data_dir, "photos": str(exported)}
         task = runner.make_task(CONTESTANTS[name], settings, work=work, images=30, **place)
+        task = dataclasses.replace(task, cores=1) if name == "original-processes" else task  # each imports TensorFlow
         batches = measure.find_loader(CONTESTANTS[name].function)(task)
         evidence = measure.gather_evidence(next(batches), batches, steps=3)
         if hasattr(batches, "close"):
@@ -68,6 +70,11 @@ def zoom(images):
     return images[:, 32:-32, 32:-32].repeat(2, 1).repeat(2, 2)[:, :256, :256]
 
 
+def strangers(change):
+    """Spoils pictures so that they are searched for among all sources in vain, which takes long: so only a few."""
+    return lambda evidence: {"images": change(evidence["images"][:3]), "labels": evidence["labels"][:3]}
+
+
 @pytest.mark.parametrize(
     ("work", "spoil", "phrase"),
     [
@@ -80,12 +87,12 @@ def zoom(images):
         ("crop", lambda e: {"distinct": np.array(15)}, "an epoch of 30 images holds 15 different ones"),
         ("crop", lambda e: {"repeated": np.array(1.0)}, "100% of the second epoch's views are those of the first"),
         ("crop", lambda e: {"labels": np.roll(e["labels"], 1)}, "labels are not those of the pictures"),
-        ("crop", lambda e: {"images": e["images"][..., ::-1]}, "no such view of a source file"),
-        ("crop", lambda e: {"images": squash(e["images"])}, "no such view of a source file"),
-        ("crop", lambda e: {"images": zoom(e["images"])}, "no such view of a source file"),
-        ("augmented", lambda e: {"images": e["images"] / 127.5}, "no such view of a source file"),
+        ("crop", strangers(lambda images: images[..., ::-1]), "no such view of a source file"),
+        ("crop", strangers(squash), "no such view of a source file"),
+        ("crop", strangers(zoom), "no such view of a source file"),
+        ("augmented", strangers(lambda images: images / 127.5), "no such view of a source file"),
         ("augmented", lambda e: {"images": e["images"] + MEANS}, "values are not caffe-preprocessed"),
-        ("augmented", lambda e: {"images": e["images"][:, ::-1]}, "no such view of a source file"),
+        ("augmented", strangers(lambda images: images[:, ::-1]), "no such view of a source file"),
     ],
 )
 def test_wrong_batches_are_found(right, sources, work, spoil, phrase):

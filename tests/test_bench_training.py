@@ -14,7 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 import pipeline
-from bench import diagnosis, measure, report, rows, smoke, step, training, utilisation
+from bench import diagnosis, measure, profile, report, rows, smoke, step, training, utilisation
 from bench.accelerator import Accelerator
 from bench.contestants import Contestant
 from bench.settings import TrainingSettings
@@ -140,6 +140,39 @@ def test_a_generator_feeds_the_step_and_its_waiting_is_timed(tmp_path, monkeypat
         assert (images.shape, images.dtype) == ((3, 4, 4, 3), tf.float32)
         assert np.unique(images) == np.unique(labels) == number
     assert waited() > 0
+
+
+def test_a_loader_is_not_tried_with_accelerators_far_too_fast_for_it(monkeypatch):
+    def measured(taker, seconds, windows, usage, waited):
+        return {"images_per_second": min(taker._rate, 400.0)}
+
+    monkeypatch.setattr(measure, "measure", measured)
+    job = types.SimpleNamespace(emulate=(250.0, 500.0, 1000.0, 5000.0), seconds=1.0, windows=5)
+    timed = measure._measure(iter(()), job, None)
+    assert [(each["emulate"], each["utilisation"]) for each in timed] == [(250.0, 1.0), (500.0, 0.8), (1000.0, 0.4)]
+
+
+def test_a_profile_is_reduced_to_idle_time_and_kinds():
+    def event(name, start, duration, **stats):
+        return types.SimpleNamespace(name=name, start_ns=start, duration_ns=duration, stats=stats.items())
+
+    def line(name, *events):
+        return types.SimpleNamespace(name=name, events=events)
+
+    compute = line("Stream #13(Compute)", event("k", 0, 40, hlo_op="fusion.12"), event("k", 50, 20, hlo_op="fusion.7"))
+    copies, steps = line("Stream #14(MemcpyH2D)", event("MemcpyH2D", 60, 40)), line("Steps", event("1", 0, 200))
+    planes = [
+        types.SimpleNamespace(name="/device:GPU:0", lines=[compute, copies, steps]),
+        types.SimpleNamespace(name="/host:CPU", lines=[line("python", event("call", 0, 500, hlo_op="x"))]),
+    ]
+    found = profile.summarise(list(profile.operations(types.SimpleNamespace(planes=planes))))
+    assert found["seconds"] == pytest.approx(100e-9)
+    assert found["busy"] == pytest.approx(0.9)  # 0-40, 50-100
+    kinds = [(each["kind"], each["share"], each["calls"]) for each in found["operations"]]
+    assert kinds == [("fusion", 0.6, 2), ("MemcpyH2D", 0.4, 1)]
+    on_host = profile.operations(types.SimpleNamespace(planes=planes[1:]))
+    assert [operation.kind for operation in on_host] == ["x"]
+    assert profile.summarise([])["busy"] == 0.0
 
 
 def row(contestant, rate, *, ceiling=1000.0, tier="-", storage="files", waiting=0.0, emulate=None, cpu=None, **values):
@@ -289,12 +322,13 @@ def test_emulation_end_to_end(data_dir, tmp_path):
 
 def test_the_real_step_end_to_end(data_dir, tmp_path):
     out = tmp_path / "rows.json"
-    options = ("--data_dir", data_dir, "--contestants", "sentiflow-none-jpeg256", "--batch_size", 4)
-    result = invoke(training.main, *options, "--seconds", 0.3, "--precision", "float32", "--json", out)
+    options = ("--data_dir", data_dir, "--contestants", "sentiflow-none-original", "--batch_size", 4)
+    options += ("--image_size", 64, "--backbone_options", "alpha=0.25", "--precision", "float32")
+    result = invoke(training.main, *options, "--seconds", 0.3, "--json", out)
     assert result.exit_code == 0, result.output
     ceiling, fed = json.loads(out.read_text())
     assert (ceiling["contestant"], ceiling["utilisation"], ceiling["waiting_share"]) == ("constant", 1.0, 0.0)
-    assert (fed["contestant"], fed["work"], fed["emulate"]) == ("sentiflow-none-jpeg256", "training", None)
+    assert (fed["contestant"], fed["work"], fed["emulate"]) == ("sentiflow-none-original", "training", None)
     assert fed["utilisation"] == pytest.approx(fed["images_per_second"] / ceiling["images_per_second"])
     assert (fed["backbone"], fed["precision"], fed["device"]) == ("mobilenet", "float32", step.precision.device())
     assert 0 <= fed["waiting_share"] <= 1
@@ -305,6 +339,7 @@ def test_the_real_step_end_to_end(data_dir, tmp_path):
     [
         (["--emulate", "fast"], "emulate must be numbers, separated by commas. Received: 'fast'"),
         (["--emulate", "250,-1"], "emulate must be above 0 images/s"),
+        (["--emulate", "250", "--profile", "p"], "profile is of the real step"),
         (["--contestants", "nobody"], "contestants must be among original-1"),
         (["--backbone", "nobody"], "backbone must be one of"),
         (["--data_dir", "missing"], "is not in"),

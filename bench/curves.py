@@ -1,0 +1,139 @@
+"""Tables and small multiples of `bench.scaling`: a table and a column of panels for each axis of its grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
+from rich.console import Console
+
+from bench.grid import DEVICE, JPEG, MEMORY, ORIGINAL, RAW, point_of
+from bench.report import cells, pipes, setting
+from bench.rows import BASELINE, Row
+
+AXES = {
+    "batch_size": "images in a batch",
+    "image_size": "side of the window, pixels",
+    "images": "images in the dataset",
+    "cores": "cores",
+    "pages": "page cache",
+}
+STYLES = {
+    MEMORY: ("#1f4e79", "-"),
+    RAW: ("#1f77b4", "-"),
+    JPEG: ("#17a2b8", "-"),
+    ORIGINAL: ("#7fb2d9", "-"),
+    "original-all": ("#9aa3ad", "--"),
+    BASELINE: ("#5f6b76", "--"),
+}
+Cell = Callable[[Row], str]
+
+
+def series(rows: Sequence[Row], axis: str) -> dict[tuple[str, str], list[Row]]:
+    """By work and contestant, the rows that differ in one value of the grid alone, in its order; at least two each."""
+    points = [(row, point_of(row)) for row in rows if row.images_per_second is not None]
+    usual = {
+        "batch_size": 32,
+        "image_size": 256,
+        "images": min(point.images for _, point in points),
+        "cores": max(point.cores for _, point in points),
+        "pages": "warm",
+    }
+    compared = {(p.contestant, p.work, p.images) for _, p in points if p.pages == "cold"}
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row, point in sorted(points, key=lambda pair: getattr(pair[1], axis)):
+        others = [name for name in AXES if name != axis and not (axis == "pages" and name == "images")]
+        apart = axis == "pages" and (point.contestant, point.work, point.images) not in compared
+        if not apart and all(getattr(point, name) == usual[name] for name in others):
+            found.setdefault((point.work, point.contestant), []).append(row)
+    return {key: chosen for key, chosen in found.items() if len(chosen) > 1}
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A table for each axis, and below them what was not measured, and the machine."""
+    host = "tier device: processor time that the host spends, ms a step"
+    parts = [_table(rows, axis, "images/s", _rate) for axis in AXES]
+    parts.append(_table(rows, "images", "peak memory that no file backs, MiB", _memory))
+    parts += [_table(rows, axis, "first batch, s", _first) for axis in ("images", "pages")]
+    parts += [_table(rows, axis, host, _step, host=True) for axis in ("images", "batch_size")]
+    failed = [f"* {row.contestant}, {row.work}: {row.status}" for row in rows if row.status != "ok"]
+    return "\n\n".join(
+        [*filter(None, parts), *(["\n".join(dict.fromkeys(failed))] if failed else []), setting(rows[0])]
+    )
+
+
+def _table(rows: Sequence[Row], axis: str, title: str, cell: Cell, *, host: bool = False) -> str:
+    chosen = {key: own for key, own in series(rows, axis).items() if (key[1] == DEVICE) == host}
+    values = sorted({getattr(point_of(row), axis) for own in chosen.values() for row in own})
+    if not chosen:
+        return ""
+    lines = [["work", "contestant", *(f"{value:,}" if isinstance(value, int) else value for value in values)]]
+    lines.append(["---", "---", *["---:"] * len(values)])
+    for (work, name), own in chosen.items():
+        found = {getattr(point_of(row), axis): cell(row) for row in own}
+        lines.append([work, name, *(found.get(value, "-") for value in values)])
+    return f"**{title}, by {AXES[axis]}**\n\n{pipes(lines)}"
+
+
+def _rate(row: Row) -> str:
+    return cells(row)[0]
+
+
+def _memory(row: Row) -> str:
+    return cells(row)[5]
+
+
+def _first(row: Row) -> str:
+    return cells(row)[3]
+
+
+def _step(row: Row) -> str:
+    return f"{1000 * (row.cpu_seconds_per_image or 0.0) * row.batch_size:.2f}"
+
+
+def print_tables(rows: Sequence[Row], console: Console) -> None:
+    """The Markdown tables, on the terminal."""
+    console.print(markdown(rows), highlight=False, soft_wrap=True, markup=False)
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Draws a PNG with a column of panels for each axis of the grid, a row of them for each work."""
+    works = list(dict.fromkeys(row.work for row in rows))
+    figure = Figure(figsize=(2.6 * len(AXES), 1.4 + 2.7 * len(works)), layout="constrained")
+    panels = figure.subplots(len(works), len(AXES), squeeze=False, sharey="row")
+    for column, axis in enumerate(AXES):
+        lines = {key: own for key, own in series(rows, axis).items() if key[1] in STYLES}
+        for line, work in zip(panels[:, column], works, strict=True):
+            _draw(line, axis, {name: own for (its, name), own in lines.items() if its == work})
+    for work, line in zip(works, panels[:, 0], strict=True):
+        line.set_yscale("log")
+        line.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        line.set_ylabel(f"work {work}: images/s")
+    handles = {line.get_label(): line for panel in panels.flat for line in panel.get_lines()}
+    style: dict[str, Any] = {"ncols": len(STYLES), "frameon": False, "fontsize": 8}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", **style)
+    figure.supxlabel(setting(rows[0]), fontsize=6.5, color="#666666", x=0.01, ha="left")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+
+
+def _draw(axes: Axes, axis: str, lines: dict[str, list[Row]]) -> None:
+    if not lines:
+        axes.set_visible(False)
+        return
+    values = sorted({getattr(point_of(row), axis) for own in lines.values() for row in own})
+    for name, own in lines.items():
+        places = [values.index(getattr(point_of(row), axis)) for row in own]
+        colour, dashes = STYLES[name]
+        rates = [row.images_per_second or 0.0 for row in own]
+        axes.plot(places, rates, color=colour, linestyle=dashes, marker="o", markersize=3.5, label=name)
+    axes.set_xticks(range(len(values)), [f"{value:,}" if isinstance(value, int) else value for value in values])
+    axes.set_xlim(-0.3, len(values) - 0.7)
+    axes.set_title(AXES[axis], loc="left", fontsize=9)
+    axes.tick_params(labelsize=7.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)

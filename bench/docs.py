@@ -1,0 +1,99 @@
+"""Writes tables into Markdown files, from the rows beside them: `python -m bench.docs README.md docs/*.md`.
+
+A table stands between two lines, `<!-- KIND docs/ROWS.json -->` and `<!-- end -->`; all between them is replaced. KIND
+is one of `TABLES`. So no number of a page is typed by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from bench import curves, diagnosis, memory, report, stages, utilisation
+from bench.grid import MEMORY
+from bench.rows import BASELINE, Row, read_json
+from pipeline import InputError, cli
+
+BLOCK = re.compile(r"(?P<head><!-- (?P<kind>[a-z]+) (?P<rows>\S+\.json) -->\n).*?(?P<tail>\n?<!-- end -->)", re.DOTALL)
+
+
+def headline(rows: list[Row]) -> str:
+    """The one sentence that matters: tier memory against the generator and against the fastest other loader."""
+    timed = [row for row in rows if row.work == "augmented" and row.images_per_second]
+    ours, base = (next(row for row in timed if row.contestant == name) for name in (MEMORY, BASELINE))
+    others = [row for row in timed if row.tier == "-" and not row.contestant.startswith("original")]
+    text = (
+        f"**{_rate(ours) / _rate(base):.0f} times the images per second of the generator it replaces**: "
+        f"{_rate(ours):,.0f} against {_rate(base):,.0f} images/s, rotation, mirroring and preprocessing included, from "
+        f"tier {ours.tier} on {ours.environment['cores']} cores without a GPU"
+    )
+    if others:
+        best = max(others, key=_rate)
+        text += (
+            f"; {_rate(ours) / _rate(best):.1f} times the fastest other loader ({best.contestant}, {_rate(best):,.0f})"
+        )
+    return f"{text}. {ours.images} photographs, batches of {ours.batch_size}, one run."
+
+
+def _rate(row: Row) -> float:
+    return row.images_per_second or 0.0
+
+
+def words(rows: list[Row]) -> str:
+    """What limits each, a sentence a line."""
+    return "\n".join(f"* {sentence}" for sentence in diagnosis.diagnose(rows))
+
+
+def _of_rows(show: Callable[[list[Row]], str]) -> Callable[[Path], str]:
+    return lambda path: show(read_json(path))
+
+
+TABLES: dict[str, Callable[[Path], str]] = {
+    "headline": _of_rows(headline),
+    "throughput": _of_rows(report.markdown),
+    "start": _of_rows(report.start_markdown),
+    "scaling": _of_rows(curves.markdown),
+    "memory": _of_rows(memory.markdown),
+    "utilisation": _of_rows(utilisation.markdown),
+    "diagnosis": _of_rows(words),
+    "stages": lambda path: stages.markdown(json.loads(path.read_text(encoding="utf-8"))),
+}
+
+
+def fill(text: str, root: Path) -> str:
+    """The text with every table made anew; files of rows are named relative to `root`. Those missing are told.
+
+    Raises:
+        InputError: a kind is unknown.
+    """
+
+    def table(block: re.Match[str]) -> str:
+        kind, path = block["kind"], root / block["rows"]
+        if kind not in TABLES:
+            raise InputError(f"the kind of a table must be one of {', '.join(TABLES)}. Received: {kind!r}")
+        made = (
+            TABLES[kind](path) if path.exists() else f"*Not measured: {block['rows']}, which `bench/measure.sh` makes.*"
+        )
+        return f"{block['head']}{made}\n{block['tail'].lstrip()}"
+
+    return BLOCK.sub(table, text)
+
+
+@click.command(cls=cli.Command)
+@click.argument("pages", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def main(pages: tuple[Path, ...]) -> None:
+    """Makes the tables of Markdown pages anew; rows are looked for relative to the working directory."""
+    for page in pages:
+        old = page.read_text(encoding="utf-8")
+        new = fill(old, Path())
+        if new != old:
+            page.write_text(new, encoding="utf-8")
+            click.echo(f"written: {page}")
+
+
+if __name__ == "__main__":
+    main()

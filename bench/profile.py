@@ -1,0 +1,97 @@
+"""What the accelerator does during training steps: a trace by JAX's profiler, reduced to shares of the time.
+
+It tells what is left to gain where the input is no longer waited for: the time without any operation, copies from the
+host, and the operations that take most. The trace itself can be opened in TensorBoard or in Perfetto.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+STEPS = 20
+SHOWN = 12  # kinds of operation
+NAME = re.compile(r"[._-]?\d+(?=[._-]|$)")  # the numbers by which a compiler tells operations of one kind apart
+
+
+class Operation(NamedTuple):
+    """Something that a device did: its kind, and when, in nanoseconds."""
+
+    kind: str
+    start: float
+    end: float
+
+
+def trace(network: Any, stream: Iterable[Any], folder: Path) -> dict[str, Any]:
+    """Trains for `STEPS` more steps under the profiler, on JAX.
+
+    Returns:
+        What `summarise` returns; it also lies in `folder`, as `profile.json`, beside the trace.
+    """
+    import jax
+
+    options = jax.profiler.ProfileOptions()
+    options.python_tracer_level = 0  # it would slow the host down
+    with jax.profiler.trace(folder, profiler_options=options):
+        network.fit(stream, steps_per_epoch=STEPS, shuffle=False, verbose=0)
+    files = sorted(folder.rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
+    summary = summarise(list(operations(jax.profiler.ProfileData.from_file(str(files[-1])))))
+    (folder / "profile.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return summary
+
+
+def operations(profile: Any) -> Iterator[Operation]:
+    """What an accelerator's streams did; on a machine without one, what the host did for compiled programs."""
+    planes = list(profile.planes)
+    devices = [plane for plane in planes if plane.name.startswith("/device:")]
+    for plane in devices or planes:
+        for line in plane.lines:
+            if devices and not line.name.startswith(("Stream", "XLA Ops")):
+                continue  # the same time once more, by program, by step or by source line
+            for event in line.events:
+                known = dict(event.stats)
+                if devices or "hlo_op" in known:
+                    kind = NAME.sub("", str(known.get("hlo_op") or event.name))
+                    yield Operation(kind, event.start_ns, event.start_ns + event.duration_ns)
+
+
+def summarise(done: Sequence[Operation]) -> dict[str, Any]:
+    """Shares of the time from the first operation to the end of the last.
+
+    Returns:
+        `seconds`: that time. `busy`: the share in which something ran. `operations`: the kinds that took most, each
+        with its `share` (of all operations' time, which may overlap) and number of `calls`.
+    """
+    if not done:
+        return {"seconds": 0.0, "busy": 0.0, "operations": []}
+    busy, reached = 0.0, float("-inf")
+    for _, start, end in sorted(done, key=lambda operation: operation.start):
+        busy += max(end - max(start, reached), 0.0)
+        reached = max(reached, end)
+    span = max(each.end for each in done) - min(each.start for each in done)
+    spent, calls = Counter[str](), Counter(each.kind for each in done)
+    for each in done:
+        spent[each.kind] += each.end - each.start  # type: ignore[assignment]
+    total = sum(spent.values())
+    most = [{"kind": kind, "share": time / total, "calls": calls[kind]} for kind, time in spent.most_common(SHOWN)]
+    return {"seconds": span / 1e9, "busy": busy / span, "operations": most}
+
+
+def table(contestant: str, summary: dict[str, Any]) -> Table:
+    """The shares, the largest first."""
+    title = (
+        f"profile of {STEPS} steps fed by {contestant}: idle {1 - summary['busy']:.1%} of {summary['seconds']:.2f} s"
+    )
+    shown = Table(title=title, title_justify="left")
+    shown.add_column("operation", no_wrap=True)
+    for heading in ("share", "calls"):
+        shown.add_column(heading, justify="right")
+    for each in summary["operations"]:
+        shown.add_row(each["kind"][:80], f"{each['share']:.1%}", f"{each['calls']:,}")
+    return shown

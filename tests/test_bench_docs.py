@@ -1,0 +1,80 @@
+"""Tables of Markdown pages are made from rows, and those of this repository are up to date."""
+
+import json
+from pathlib import Path
+
+import click.testing
+import pytest
+
+from bench import docs, report, rows
+from pipeline import InputError
+
+ROOT = Path(docs.__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def row(contestant, rate, tier="-", **values):
+    return rows.Row(
+        **values,
+        contestant=contestant,
+        work="augmented",
+        tier=tier,
+        storage="raw256",
+        batch_size=32,
+        images_per_second=rate,
+        status="ok",
+        dataset="emotionroi",
+        images=420,
+        seconds=1.0,
+        commit="abc",
+        environment={"cpu": "x", "cores": 2},
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_say_what_the_rows_say(page):
+    text = page.read_text(encoding="utf-8")
+    assert docs.fill(text, ROOT) == text, f"run: python -m bench.docs {page.relative_to(ROOT)}"
+
+
+def test_a_table_is_replaced_and_all_else_stays(tmp_path):
+    measured = [row("original-1", 50.0), row("sentiflow-memory", 2000.0, "memory"), row("grain-jpeg256", 500.0)]
+    rows.write_json(measured, tmp_path / "rows.json")
+    block = "before <!-- x -->\n<!-- throughput rows.json -->\n{}<!-- end -->\nbetween\n"
+    block += "<!-- headline rows.json -->\n<!-- end -->\n"
+    once = docs.fill(block.format("| old |\n"), tmp_path)
+    assert "old" not in once
+    assert once.startswith("before <!-- x -->\n<!-- throughput rows.json -->\n| work | contestant |")
+    assert "| augmented | grain-jpeg256 | 500 |" in once
+    assert "**40 times the images per second" in once
+    assert "4.0 times the fastest other loader (grain-jpeg256, 500)" in once
+    assert docs.fill(once, tmp_path) == once
+
+
+def test_what_cannot_be_made_is_said(tmp_path):
+    block = "<!-- {} a.json -->\nold\n<!-- end -->"
+    assert "old" not in docs.fill(block.format("throughput"), tmp_path)
+    assert "Not measured: a.json" in docs.fill(block.format("throughput"), tmp_path)
+    with pytest.raises(InputError, match=r"must be one of headline, throughput.* Received: 'pie'"):
+        docs.fill(block.format("pie"), tmp_path)
+
+
+def test_the_start_of_a_tier_stands_beside_the_import_of_tensorflow():
+    measured = [row("original-1", 50.0, start_seconds=4.0, first_batch_seconds=9.0)]
+    measured.append(row("sentiflow-memory", 2000.0, "memory", start_seconds=4.5, first_batch_seconds=2.25))
+    assert report.start_markdown(measured).splitlines()[2:3] == [
+        "| augmented | sentiflow-memory | 4.5 | 2.2 | 6.8 | 4.0 |"
+    ]
+
+
+def test_only_pages_that_change_are_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stage = {"work": "crop", "tier": "none", "storage": "raw256", "stage": "plan", "images_per_second": 9000.0}
+    stage |= {"cpu_milliseconds_per_image": 0.0125, "bytes_per_image": 72.0, "commit": None}
+    (tmp_path / "s.json").write_text(json.dumps([stage | {"environment": {"cpu": "x", "cores": 2}}]))
+    (tmp_path / "a.md").write_text("<!-- stages s.json -->\n<!-- end -->\n")
+    (tmp_path / "b.md").write_text("nothing\n")
+    result = click.testing.CliRunner().invoke(docs.main, ["a.md", "b.md"])
+    assert result.output == "written: a.md\n"
+    assert "| none, raw256 | crop | 0.013 | - | - | - | 0.013 | 9,000 | 72 |" in (tmp_path / "a.md").read_text()
+    assert click.testing.CliRunner().invoke(docs.main, ["a.md", "b.md"]).output == ""
