@@ -49,6 +49,8 @@ class Row:
         precision: of the step, "float32", "bfloat16" or "float16".
         device: of the step, "CPU", "GPU" or "TPU".
         device_memory_mib: the most in use on that device, MiB.
+        build_seconds: of a whole build of the dataset, imports left out.
+        bytes_on_disk: of the built dataset.
         dataset: its name.
         images: images in an epoch.
         seconds: timed in all.
@@ -82,6 +84,8 @@ class Row:
     precision: str | None = None
     device: str | None = None
     device_memory_mib: float | None = None
+    build_seconds: float | None = None
+    bytes_on_disk: int | None = None
     dataset: str
     images: int
     seconds: float

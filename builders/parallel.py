@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -19,7 +19,9 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def ordered_map(function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None) -> Iterator[R]:
+def ordered_map(
+    function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None
+) -> Generator[R, None, None]:
     """Like `map`, by threads: for functions that release Python's lock, as file reads and Pillow's work on pixels do.
 
     At most four times as many items as there are workers are under way or waiting to be taken, whatever their number.

@@ -1,4 +1,4 @@
-"""The part of a TFDS builder that both datasets share: check and convert every image once, on all cores."""
+"""The part of a TFDS builder that all datasets share: check, convert and write every image once, on all cores."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 import numpy as np
 import tensorflow_datasets.public_api as tfds
+from tensorflow_datasets.core import example_serializer
 
-from builders import parallel, storage
+from builders import parallel, shards, storage
+from builders.card import Card
 from builders.sources import Bad, Entry, Source
 from builders.storage import BadImage, DatasetError, StorageConfig
 
@@ -27,19 +29,29 @@ _INCOMPLETE = "incomplete."  # TFDS names the folder of a dataset that is being 
 
 
 class Prepared(NamedTuple):
-    """One entry with its files' contents, or with the reasons why there are none."""
+    """One entry with what is stored of its files."""
 
     entry: Entry
-    image: bytes | np.ndarray | None
+    image: bytes | np.ndarray
     maps: list[bytes | np.ndarray]
-    clipped: bool
+
+
+class Checked(NamedTuple):
+    """What became of one entry; without an image there is no record."""
+
+    entry: Entry
+    image: storage.Stored | None  # without its value
+    record: bytes | None
     bad: list[Bad]
 
 
 class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """A builder that names every bad image and leaves no half dataset.
 
-    A dataset defines `_info`, `_read_source` and `_generate_examples`, which takes its images from `_images`.
+    A dataset defines `_info`, `_read_source` and `_example`. Records and their order are those of the base class, which
+    sorts all records by the hash of their keys before it writes any. Here the keys, the file names, are known from the
+    start: images are read in the final order, and each record goes straight to its file while the next ones are made,
+    so that neither memory nor temporary files grow with the dataset.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -49,6 +61,10 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
     @abc.abstractmethod
     def _read_source(self, manual_dir: Path) -> Source:
         """Reads lists and folders, but no image."""
+
+    @abc.abstractmethod
+    def _example(self, prepared: Prepared) -> dict[str, Any]:
+        """The features of one image."""
 
     def _create_builder_config(self, builder_config: Any, version: Any) -> Any:
         # TFDS refuses a custom configuration that is the same as one of the class; to us both are the same.
@@ -69,14 +85,19 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         self._while_building.enter_context(lock_folder(Path(self.data_dir)))
         remove_dead_siblings(Path(self.data_dir))
         self._source = self._read_checked(dl_manager)
-        self._bad, self._clipped = list(self._source.bad), 0
-        self._shards = download_config.num_shards or default_shards(
-            self._source, download_config.max_examples_per_split
-        )
+        if limit := download_config.max_examples_per_split:
+            self._source.splits = {split: entries[:limit] for split, entries in self._source.splits.items()}
+        self._bad, self._card = list(self._source.bad), Card(self.info.features["label"].names)
+        self._shards = download_config.num_shards or default_shards(self._source)
+        self._serializer = example_serializer.ExampleSerializer(self.info.features.get_serialized_info())
         self._check_splits()
-        super()._download_and_prepare(dl_manager, download_config.replace(num_shards=self._shards))
-        self._stop_if_bad()  # with max_examples_per_split no split may have been read to its end
+        self.info.set_splits(tfds.core.SplitDict([self._write_split(split) for split in self._source.splits]))
         self._finish()
+
+    def _split_generators(self, dl_manager: Any) -> Any:
+        raise NotImplementedError("The records are not made by generators.")
+
+    _generate_examples = _split_generators  # both are abstract in the base class, which `tfds build` looks for
 
     def _check_splits(self) -> None:
         """Refuses, before any image is read, what the lists alone rule out."""
@@ -101,22 +122,39 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
             click.echo(note)
         return source
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        del dl_manager
-        return {split: self._generate_examples(split) for split in self._source.splits}
-
-    def _images(self, split: str) -> Iterator[Prepared]:
-        """Yields the images of a split in order, then raises DatasetError if there was a reason to."""
-        stored = 0
+    def _write_split(self, split: str) -> Any:
+        """Writes the files of a split; then raises DatasetError if there was a reason to."""
+        entries, earlier = self._source.splits[split], len(self._bad)
+        with contextlib.closing(self._records(split)) as records:
+            info = shards.write(
+                records,
+                len(entries),
+                template=self._get_filename_template(split_name=split),
+                shards=self._shards,
+                writer=tfds.core.ExampleWriter(file_format=self.info.file_format),
+            )
+        place = {entry.filename: i for i, entry in enumerate(entries)}
+        self._bad[earlier:] = sorted(self._bad[earlier:], key=lambda bad: place[bad.filename])
         splits = list(self._source.splits)
-        for prepared in parallel.ordered_map(self._prepare, self._source.splits[split]):
-            self._bad += prepared.bad
-            self._clipped += prepared.clipped
-            if prepared.image is not None:
-                stored += 1
-                yield prepared
         self._stop_if_bad(unread=splits[splits.index(split) + 1 :])
-        self._check_shards(split, stored)
+        self._check_shards(split, info.num_examples)
+        if not all(info.shard_lengths):
+            raise DatasetError(
+                f"Split {split!r} has files of bad images alone. Give fewer than --num_shards {self._shards}."
+            )
+        return info
+
+    def _records(self, split: str) -> Generator[bytes | None, None, None]:
+        """The records of a split in the order of its files, None for an image that is left out."""
+        entries = shards.shuffled(split, self._source.splits[split])
+        with contextlib.closing(parallel.ordered_map(self._check, entries)) as results:
+            for entry, image, record, bad in tfds.core.utils.tqdm(
+                results, f"Writing {split}", len(entries), unit=" images", leave=False, mininterval=1.0
+            ):
+                self._bad += bad
+                if image is not None:
+                    self._card.add(split, entry.label, image)
+                yield record
 
     def _check_shards(self, split: str, images: int) -> None:
         if not images:
@@ -127,11 +165,12 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
                 f" {images} images of split {split!r}. Give --num_shards {images} or fewer."
             )
 
-    def _prepare(self, entry: Entry) -> Prepared:
+    def _check(self, entry: Entry) -> Checked:
+        """Makes the record of one entry, in a thread of its own."""
         try:
-            image, clipped = storage.store(entry.path, self.builder_config)
+            image = storage.store(entry.path, self.builder_config)
         except BadImage as reason:
-            return Prepared(entry, None, [], False, [Bad(entry.filename, str(reason))])
+            return Checked(entry, None, None, [Bad(entry.filename, str(reason))])
         maps: list[bytes | np.ndarray] = []
         bad: list[Bad] = []
         for path in entry.maps:
@@ -139,34 +178,36 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
                 maps.append(storage.store(path, StorageConfig()).value)
             except BadImage as reason:
                 bad.append(Bad(entry.filename, f"its map {path.parent.name}/{path.name}: {reason}"))
-        return Prepared(entry, image, maps, clipped, bad)
+        example = self.info.features.encode_example(self._example(Prepared(entry, image.value, maps)))
+        record = self._serializer.serialize_example(example)
+        return Checked(entry, image._replace(value=b""), record, bad)
 
     def _stop_if_bad(self, unread: Sequence[str] = ()) -> None:
         """Under `raise`, raises an error that names every bad file, those of the unread splits included."""
         if not self._bad or self.builder_config.on_bad_image == "skip":
             return
         for split in unread:
-            for prepared in parallel.ordered_map(self._prepare, self._source.splits[split]):
-                self._bad += prepared.bad
+            for checked in parallel.ordered_map(self._check, self._source.splits[split]):
+                self._bad += checked.bad
         raise DatasetError(bad_message(self._bad, self.builder_config))
 
     def _finish(self) -> None:
         """Writes what was found beside the records, and on the terminal."""
-        counts = {"bad_images": len(self._bad), "clipped_images": self._clipped}
-        self.info.metadata.update(self._source.facts | counts)
-        if self._clipped:
-            click.echo(f"{self._clipped} images have 16-bit grey levels; those above 255 became 255.")
+        counts = self._card.facts()
+        self.info.metadata.update(self._source.facts | counts | {"bad_images": len(self._bad)})
+        if clipped := counts["clipped_images"]:
+            click.echo(f"{clipped} images have 16-bit grey levels; those above 255 became 255.")
         if self._bad:
             write_quarantine(Path(self.data_dir) / QUARANTINE, self._bad)
             click.echo(f"{len(self._bad)} bad files or lines left out; they are listed in the dataset's {QUARANTINE}.")
 
 
-def default_shards(source: Source, limit: int | None = None) -> int:
+def default_shards(source: Source) -> int:
     """Files per split: at least 8, at most about 1,024 images a file; fewer where a file would have under 16 images.
 
     TFDS on its own writes one file for every split under 128 MiB, which cannot be read in parallel.
     """
-    sizes = [min(len(entries), limit or len(entries)) for entries in source.splits.values()] or [0]
+    sizes = [len(entries) for entries in source.splits.values()] or [0]
     return max(1, min(min(sizes) // _SMALLEST_SHARD, max(_MIN_SHARDS, -(-max(sizes) // _IMAGES_PER_SHARD))))
 
 

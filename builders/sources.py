@@ -40,18 +40,27 @@ class Source:
     notes: list[str]  # lines for the terminal
 
 
-def read_lines(path: Path) -> list[str]:
-    """Lines of a list file: byte order mark, line ends, outer blanks and blank lines are taken away.
+def read_text(path: Path) -> str:
+    """A list file's text, without a byte order mark.
 
     Raises:
         DatasetError: the file cannot be read, or is not UTF-8.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise DatasetError(f"{path}: the list cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:
         raise DatasetError(f"{path}: the list is not UTF-8 text. Save it as UTF-8.") from None
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a list file: line ends, outer blanks and blank lines are taken away.
+
+    Raises:
+        DatasetError: the file cannot be read, or is not UTF-8.
+    """
+    text = read_text(path)
     lines = (line.strip(" \t") for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
     return [line for line in lines if line]
 

@@ -53,6 +53,9 @@ class Stored(NamedTuple):
 
     value: bytes | np.ndarray  # a file for `original` and `jpeg`; uint8 [h, w, 3] of `raw`
     clipped: bool  # 16 bits a value, cut off at 255
+    size: tuple[int, int]  # width and height of the file's image, pixels
+    format: str  # of the file and of its pixels, as Pillow names them, e.g. JPEG and RGB
+    mode: str
 
 
 @dataclasses.dataclass(eq=False)
@@ -144,11 +147,10 @@ def store(path: Path, config: StorageConfig) -> Stored:
     data = read_bytes(path)
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image, _room(image, config.image_size):
-            clipped = image.mode.startswith("I;16")
+            size, form, mode = image.size, image.format or "", image.mode
             picture = _to_rgb(image)
-            return Stored(
-                _original(data, image, picture) if config.storage == "original" else _encode(picture, config), clipped
-            )
+            value = _original(data, image, picture) if config.storage == "original" else _encode(picture, config)
+            return Stored(value, mode.startswith("I;16"), size, form, mode)
     except BadImage:
         raise
     except UnidentifiedImageError:

@@ -2,6 +2,7 @@
 
 import fcntl
 import io
+import itertools
 import json
 import os
 import shutil
@@ -15,8 +16,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
+from tensorflow_datasets.core import shuffle
 
-from builders import emotionroi, preparation, storage, twitter1
+from builders import emotionroi, preparation, shards, storage, twitter1
 from builders.sources import Entry, Source
 from builders.storage import DatasetError, StorageConfig
 
@@ -202,6 +204,31 @@ def test_number_of_files(tmp_path):
         build(emotionroi, DUMMY["emotionroi"], tmp_path / "b", num_shards=7)
     builder = build(emotionroi, DUMMY["emotionroi"], tmp_path / "c", max_examples_per_split=2)
     assert builder.info.splits.total_num_examples == 4
+
+
+def test_records_lie_where_tfds_would_write_them(tmp_path):
+    builder = build(emotionroi, DUMMY["emotionroi"], tmp_path, num_shards=5)
+    listed = DUMMY["emotionroi"] / "EmotionROI" / "training_testing_split" / "training.txt"
+    shuffler = shuffle.Shuffler(dirpath=tmp_path, hash_salt="train")
+    for name in listed.read_text().split():
+        shuffler.add(name, name.encode())
+    expected = [name.decode() for _, name in shuffler]
+    stored = []
+    for path in sorted(builder.data_path.glob("*-train.tfrecord*")):
+        examples = [tf.train.Example.FromString(data.numpy()) for data in tf.data.TFRecordDataset(str(path))]
+        stored.append([example.features.feature["filename"].bytes_list.value[0].decode() for example in examples])
+    assert [len(names) for names in stored] == [2, 3, 2, 3, 2]
+    assert list(itertools.chain(*stored)) == expected
+
+
+def test_a_file_of_bad_images_alone_is_refused(tmp_path, manual_dir):
+    paths = (manual_dir / "EmotionROI" / "images").glob("*/232.jpg")
+    entries = [Entry(f"{path.parent.name}/232.jpg", path, path.parent.name) for path in paths]
+    for entry in shards.shuffled("test", entries)[:3]:
+        entry.path.write_bytes(b"")
+    config = emotionroi.EmotionROIConfig(storage="raw", on_bad_image="skip")
+    with pytest.raises(DatasetError, match=r"Split 'test' has files of bad images alone.*fewer than --num_shards 2"):
+        build(emotionroi, manual_dir, tmp_path, config, num_shards=2)
 
 
 @pytest.mark.parametrize(

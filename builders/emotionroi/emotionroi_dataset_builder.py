@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets.public_api as tfds
 
-from builders.preparation import CheckedBuilder
+from builders.preparation import CheckedBuilder, Prepared
 from builders.sources import Source
 from builders.storage import StorageConfig
 
@@ -63,10 +62,9 @@ class Builder(CheckedBuilder):
         config = self.builder_config
         return layouts.read(manual_dir, config.split, maps=config.storage == "original", homepage=_HOMEPAGE)
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        for prepared in self._images(split):
-            entry = prepared.entry
-            example: dict[str, Any] = {"image": prepared.image, "label": entry.label, "filename": entry.filename}
-            if self.builder_config.storage == "original":
-                example["stimuli_map"] = prepared.maps
-            yield entry.filename, example
+    def _example(self, prepared: Prepared) -> dict[str, Any]:
+        entry = prepared.entry
+        example: dict[str, Any] = {"image": prepared.image, "label": entry.label, "filename": entry.filename}
+        if self.builder_config.storage == "original":
+            example["stimuli_map"] = prepared.maps
+        return example

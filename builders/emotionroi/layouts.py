@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from sklearn.model_selection import train_test_split
-
-from builders.sources import Bad, Entry, Source, find, inside, read_lines, repeats, same_content
-from builders.storage import DatasetError
+from builders.folders import class_folders
+from builders.sources import Bad, Entry, Source, find, inside, read_lines
+from builders.splits import SEED, refuse_copies, report_copies, stratified
 
 LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
 LOOKED_FOR = (
@@ -18,12 +15,9 @@ LOOKED_FOR = (
     " (official split), or EmotionROI/{train,val,test}/{anger,...,surprise}/ (split by folders), or"
     " EmotionROI/images/{anger,...,surprise}/ alone (seeded 80/15/5 split)."
 )
-SEED = 0  # of the stratified split
 _FOLDERS = ("", "EmotionROI", "EmotionROI/EmotionROI")  # the archive may unpack nested
 _LISTS = {"train": "training.txt", "test": "testing.txt"}
 _SPLIT_FOLDERS = {"train": "train", "validation": "val", "test": "test"}
-_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm"}
-_SMALLEST_CLASS = 20  # different images, so that 5 % of them is one
 
 Reader = Callable[[Path], Source]
 
@@ -45,7 +39,7 @@ def read(manual_dir: Path, split: str, *, maps: bool, homepage: str) -> Source:
     looked_for = f"{LOOKED_FOR} Wanted: {', '.join(wanted)}. The data: EmotionROI.zip, see {homepage}"
     layout, root = find(manual_dir, _FOLDERS, recognise, looked_for=looked_for)
     source: Source = LAYOUTS[layout][1](root)
-    check_copies = _refuse_copies if layout == "folders" else _report_copies
+    check_copies = refuse_copies if layout == "folders" else report_copies
     check_copies(source)
     if maps and layout != "folders":
         _add_maps(source, root / "ground_truth")
@@ -101,101 +95,15 @@ def _read_split_folders(root: Path) -> Source:
     source = Source({}, [], {}, [])
     for split, folder in _SPLIT_FOLDERS.items():
         if (root / folder).is_dir():
-            source.splits[split] = _class_folders(root / folder, root, source, required=split == "train")
+            source.splits[split] = class_folders(root / folder, root, source, labels=LABELS, required=split == "train")
     return source
 
 
 def _read_images(root: Path) -> Source:
     source = Source({}, [], {"seed": SEED}, [])
-    entries = _class_folders(root / "images", root / "images", source, required=True)
-    source.splits = _stratified(entries)
+    entries = class_folders(root / "images", root / "images", source, labels=LABELS, required=True)
+    source.splits = stratified(entries)
     return source
-
-
-def _class_folders(folder: Path, root: Path, source: Source, *, required: bool) -> list[Entry]:
-    """Entries of `folder`/{class}/; unknown and empty class folders, and missing ones if required, are bad."""
-    found = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")}
-    for name in found.keys() - set(LABELS):
-        source.bad.append(Bad(f"{found[name].relative_to(root)}/", "unknown class folder"))
-    entries = []
-    for label in LABELS:
-        files = _image_files(found[label], root, source) if label in found else []
-        if not files and (required or label in found):
-            source.bad.append(Bad(f"{(folder / label).relative_to(root)}/", "no image in the class folder"))
-        entries += [Entry(path.relative_to(root).as_posix(), path, label) for path in files]
-    return entries
-
-
-def _image_files(folder: Path, root: Path, source: Source) -> list[Path]:
-    """Files named like images, in order. Others are clutter and counted; folders and odd names are bad."""
-    files = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not (path.is_dir() or path.suffix.lower() in _SUFFIXES):
-            source.facts["ignored_files"] = source.facts.get("ignored_files", 0) + 1
-        elif path.is_dir():
-            source.bad.append(Bad(f"{path.relative_to(root)}/", "a folder inside a class folder"))
-        elif not _is_text(path.name):
-            source.bad.append(Bad(ascii(path.relative_to(root).as_posix()), "the file name is not UTF-8"))
-        else:
-            files.append(path)
-    return files
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _stratified(entries: list[Entry]) -> dict[str, list[Entry]]:
-    """Splits 80/15/5, each class alike; files with the same bytes stay together, under the label of the first."""
-    groups = same_content([entry.path for entry in entries])
-    firsts = sorted(set(groups))
-    labels = [entries[i].label for i in firsts]
-    rarest, count = min(Counter(labels).items(), key=lambda item: item[1], default=("images", 0))
-    if count < _SMALLEST_CLASS:
-        raise DatasetError(
-            f"A stratified 80/15/5 split needs {_SMALLEST_CLASS} different images of every class. Received: {count} of"
-            f" {rarest}. Add images, or arrange them in train, val and test folders."
-        )
-    options: dict[str, Any] = {"random_state": SEED, "shuffle": True}
-    train, rest, _, rest_labels = train_test_split(firsts, labels, train_size=0.8, stratify=labels, **options)
-    validation, test = train_test_split(rest, test_size=0.25, stratify=rest_labels, **options)
-    chosen = {"train": set(train), "validation": set(validation), "test": set(test)}
-    return {
-        split: [entry for entry, group in zip(entries, groups, strict=True) if group in members]
-        for split, members in chosen.items()
-    }
-
-
-def _copies(source: Source) -> list[list[tuple[str, Entry]]]:
-    """Groups of files with the same bytes, each file with its split."""
-    files = [(split, entry) for split, entries in source.splits.items() for entry in entries]
-    return [[files[i] for i in group] for group in repeats(same_content([entry.path for _, entry in files]))]
-
-
-def _report_copies(source: Source) -> list[list[tuple[str, Entry]]]:
-    groups = _copies(source)
-    straddling = [group for group in groups if len({split for split, _ in group}) > 1]
-    source.facts |= {"duplicate_groups": len(groups), "duplicate_groups_across_splits": len(straddling)}
-    source.notes += [f"Same bytes: {_listing(group)}." for group in groups]
-    return groups
-
-
-def _refuse_copies(source: Source) -> None:
-    """As `_report_copies`; copies in a split before the last that has one, train first and test last, are bad."""
-    for group in _report_copies(source):
-        last = group[-1]
-        for split, entry in group:
-            if split != last[0]:
-                source.bad.append(Bad(entry.filename, f"same bytes as {last[1].filename} (skip keeps the latter)"))
-                source.splits[split].remove(entry)
-
-
-def _listing(group: Iterable[tuple[str, Entry]]) -> str:
-    return ", ".join(f"{entry.filename} ({split})" for split, entry in group)
 
 
 def _add_maps(source: Source, folder: Path) -> None:

@@ -231,4 +231,9 @@ def _note_copies(entries: list[Entry], groups: list[int], source: Source) -> Non
         else:
             source.notes.append(f"Same bytes: {listing}.")
     in_lists = {name: sum(pairs[f"agree{k}"] for k in LEVELS if k >= level) for level, name in LEVELS.items()}
-    source.facts |= {"duplicates": in_lists, "conflicting_duplicates": conflicts}
+    groups_found = len(repeats(groups))
+    source.facts |= {
+        "duplicate_groups": groups_found,
+        "duplicates": in_lists,
+        "conflicting_duplicates": conflicts,
+    }

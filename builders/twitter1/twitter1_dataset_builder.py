@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets.public_api as tfds
 
-from builders.preparation import CheckedBuilder
+from builders.preparation import CheckedBuilder, Prepared
 from builders.sources import Source
 from builders.storage import StorageConfig
 
@@ -49,8 +48,6 @@ class Builder(CheckedBuilder):
     def _read_source(self, manual_dir: Path) -> Source:
         return lists.read(manual_dir, homepage=_HOMEPAGE)
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        for prepared in self._images(split):
-            entry = prepared.entry
-            example = {"image": prepared.image, "label": entry.label, "filename": entry.filename, **entry.features}
-            yield entry.filename, example
+    def _example(self, prepared: Prepared) -> dict[str, Any]:
+        entry = prepared.entry
+        return {"image": prepared.image, "label": entry.label, "filename": entry.filename, **entry.features}

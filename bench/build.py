@@ -1,0 +1,113 @@
+"""How fast datasets are built, with one core and with all: `python -m bench.build --manual_dir DIR`.
+
+Every build is a process of its own, and its clock starts after the imports. Builds with one core and with all take
+turns, so that a slow spell of the machine falls on both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench.inputs import STORAGES
+from bench.rows import Row, commit, cores, environment, write_json
+from pipeline import InputError, cli
+
+ONE, ALL = "build-1-core", "build-all-cores"
+
+
+@click.command(cls=cli.Command)
+@click.option("--manual_dir", required=True, type=click.Path(exists=True, file_okay=False), help="As for `tfds build`.")
+@click.option("--dataset", default="emotionroi", help="Name of the dataset.")
+@click.option("--storages", default=",".join(STORAGES), help="Names, separated by commas.")
+@click.option("--pairs", default=5, type=click.IntRange(1), help="Builds with one core and with all, of each storage.")
+@click.option("--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="File for the rows.")
+def main(manual_dir: str, dataset: str, storages: str, pairs: int, path: Path | None) -> None:
+    """Builds the dataset again and again into a temporary folder; shows images/s, seconds and bytes by storage."""
+    console, rows = Console(), []
+    for storage in storages.split(","):
+        turns = [(build(dataset, storage, manual_dir, 1), build(dataset, storage, manual_dir, 0)) for _ in range(pairs)]
+        for name, results in zip((ONE, ALL), zip(*turns, strict=True), strict=True):
+            rows.append(make_row(name, storage, dataset, results))
+    show(rows, console)
+    if path is not None:
+        write_json(rows, path)
+
+
+def build(dataset: str, storage: str, manual_dir: str, limit: int) -> dict[str, float]:
+    """Builds once in a process of its own, on `limit` cores (0: all).
+
+    Returns:
+        images, seconds, cpu_seconds (user and system), bytes on disk.
+
+    Raises:
+        InputError: the build failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-build-") as folder:
+        command = [sys.executable, "-m", "bench.build_once", dataset, storage, manual_dir, folder, str(limit)]
+        quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=False)
+    if done.returncode:
+        raise InputError(f"the build of {dataset}/{storage} failed: {(done.stderr.splitlines() or [''])[-1]}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def make_row(name: str, storage: str, dataset: str, results: Sequence[dict[str, float]]) -> Row:
+    """The row of several builds."""
+    rates = tuple(result["images"] / result["seconds"] for result in results)
+    middle = statistics.median(rates)
+    images = int(results[0]["images"])
+    return Row(
+        contestant=name,
+        work="build",
+        tier="-",
+        storage=storage,
+        batch_size=1,
+        images_per_second=middle,
+        spread=(max(rates) - min(rates)) / middle,
+        cpu_seconds_per_image=statistics.median(result["cpu_seconds"] for result in results) / images,
+        status="ok",
+        windows=rates,
+        build_seconds=images / middle,
+        bytes_on_disk=int(results[0]["bytes"]),
+        dataset=dataset,
+        images=images,
+        seconds=sum(result["seconds"] for result in results),
+        commit=commit(),
+        environment=environment(),
+    )
+
+
+def show(rows: Sequence[Row], console: Console) -> None:
+    """One line for each storage and number of cores."""
+    table = Table(title=f"{rows[0].dataset}, {rows[0].images:,} images", title_justify="left")
+    for heading in ("storage", "cores", "images/s", "spread", "x one core", "CPU ms/image", "seconds", "MB on disk"):
+        table.add_column(heading, justify="left" if heading == "storage" else "right")
+    one = {row.storage: row.images_per_second or 0.0 for row in rows if row.contestant == ONE}
+    for row in rows:
+        rate = row.images_per_second or 0.0
+        table.add_row(
+            row.storage,
+            "1" if row.contestant == ONE else str(cores()),
+            f"{rate:,.1f}",
+            f"{row.spread or 0:.0%}",
+            f"{rate / one[row.storage]:.2f}",
+            f"{1000 * (row.cpu_seconds_per_image or 0):.2f}",
+            f"{row.build_seconds or 0:.1f}",
+            f"{(row.bytes_on_disk or 0) / 1e6:,.1f}",
+        )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""A user's own photographs, in class folders or named by a list."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets.public_api as tfds
+
+from builders.preparation import CheckedBuilder, Prepared
+from builders.sources import Source
+from builders.storage import DatasetError, StorageConfig, report_errors_in_one_line
+
+from . import layouts
+
+
+@dataclasses.dataclass(eq=False)
+class PhotoFolderConfig(StorageConfig):
+    """Storage, and where classes and splits come from."""
+
+    split: str = "auto"  # list: a list file; folders: train, val and test folders; stratified: 80/15/5 of class folders
+
+    def __post_init__(self) -> None:
+        self.require("split", ("auto", *layouts.LAYOUTS))
+        super().__post_init__()
+
+    def suffixes(self) -> list[str]:
+        """See the base class."""
+        return ([] if self.split == "auto" else [self.split]) + super().suffixes()
+
+
+class Builder(CheckedBuilder):
+    """TFDS builder of a folder of photographs; its classes are known once the folder is read."""
+
+    BUILDER_CONFIGS = [  # noqa: RUF012  # TFDS declares it a plain attribute
+        PhotoFolderConfig(storage="original"),
+        PhotoFolderConfig(storage="raw"),
+        PhotoFolderConfig(storage="jpeg"),
+    ]
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f"""Give the folder of your photographs as `manual_dir`.
+    The folder may hold {layouts.LOOKED_FOR}"""
+
+    def download_and_prepare(self, **kwargs: Any) -> None:
+        """See the base class; a folder other than the one that was prepared is refused instead of ignored."""
+        config = kwargs.get("download_config")
+        known = self.data_path / "metadata.json"
+        if config and config.manual_dir and known.exists():
+            built, given = (
+                json.loads(known.read_text(encoding="utf-8"))["folder"],
+                str(Path(config.manual_dir).resolve()),
+            )
+            if built != given:
+                report_errors_in_one_line()
+                raise DatasetError(
+                    f"{self.data_path} was built from {built}. Give another --data_dir for every set of photographs."
+                    f" Received: --manual_dir {given}"
+                )
+        super().download_and_prepare(**kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {
+            "image": self.builder_config.feature(),
+            "label": tfds.features.ClassLabel(),
+            "filename": tfds.features.Text(),
+        }
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features),
+            supervised_keys=("image", "label"),
+            metadata=tfds.core.MetadataDict(self.builder_config.metadata()),
+        )
+
+    def _read_source(self, manual_dir: Path) -> Source:
+        source, labels = layouts.read(manual_dir, self.builder_config.split)
+        self.info.features["label"].names = labels
+        source.facts["folder"] = str(manual_dir.resolve())
+        return source
+
+    def _example(self, prepared: Prepared) -> dict[str, Any]:
+        entry = prepared.entry
+        return {"image": prepared.image, "label": entry.label, "filename": entry.filename}

@@ -1,0 +1,49 @@
+"""The files of a split, written record by record in TFDS's order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow_datasets.public_api as tfds
+from tensorflow_datasets.core import hashing
+from tensorflow_datasets.core.utils import shard_utils
+
+from builders.sources import Entry
+
+
+def shuffled(split: str, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries in the order in which `GeneratorBasedBuilder` stores them: by the salted hash of the file name."""
+    hasher = hashing.Hasher(split)
+    return sorted(entries, key=lambda entry: hasher.hash_key(entry.filename))
+
+
+def write(records: Iterator[bytes | None], count: int, *, template: Any, shards: int, writer: Any) -> Any:
+    """Writes the files of one split, each record as soon as it is there.
+
+    Args:
+        records: the split's records in order; None stands for an image that is left out.
+        count: how many `records` there are, None included.
+        template: `tfds.core.ShardedFileTemplate` of the split.
+        shards: number of files. Each gets an equal share of `records`.
+        writer: `tfds.core.ExampleWriter`.
+
+    Returns:
+        The `tfds.core.SplitInfo`. A file has length 0 if all of its images were left out.
+    """
+    lengths, size = [0] * shards, 0
+
+    def part(shard: int, length: int) -> Iterator[tuple[int, bytes]]:
+        nonlocal size
+        for record in itertools.islice(records, length):
+            if record is not None:
+                lengths[shard] += 1
+                size += len(record)
+                yield lengths[shard], record
+
+    ends = shard_utils.get_shard_boundaries(count, shards)
+    for shard, (start, end) in enumerate(itertools.pairwise([0, *ends])):
+        path = template.sharded_filepath(shard_index=shard, num_shards=shards)
+        writer.write(path, part(shard, end - start))
+    return tfds.core.SplitInfo(name=template.split, shard_lengths=lengths, num_bytes=size, filename_template=template)

@@ -1,0 +1,82 @@
+"""Seeded splits, and files with the same bytes in them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from sklearn.model_selection import train_test_split
+
+from builders.sources import Bad, Entry, Source, repeats, same_content
+from builders.storage import DatasetError
+
+SEED = 0  # of the stratified split
+_SMALLEST_CLASS = 20  # different images, so that 5 % of them is one
+_MOST_NOTES = 50  # lines on the terminal
+
+
+def stratified(entries: list[Entry]) -> dict[str, list[Entry]]:
+    """Splits 80/15/5, each class alike; files with the same bytes stay together, under the label of the first."""
+    groups = same_content([entry.path for entry in entries])
+    firsts = sorted(set(groups))
+    labels = [entries[i].label for i in firsts]
+    rarest, count = min(Counter(labels).items(), key=lambda item: item[1], default=("images", 0))
+    if count < _SMALLEST_CLASS:
+        raise DatasetError(
+            f"A stratified 80/15/5 split needs {_SMALLEST_CLASS} different images of every class. Received: {count} of"
+            f" {rarest}. Add images, or arrange them in train, val and test folders."
+        )
+    options: dict[str, Any] = {"random_state": SEED, "shuffle": True}
+    train, rest, _, rest_labels = train_test_split(firsts, labels, train_size=0.8, stratify=labels, **options)
+    validation, test = train_test_split(rest, test_size=0.25, stratify=rest_labels, **options)
+    chosen = {"train": set(train), "validation": set(validation), "test": set(test)}
+    return {
+        split: [entry for entry, group in zip(entries, groups, strict=True) if group in members]
+        for split, members in chosen.items()
+    }
+
+
+def _copies(source: Source) -> list[list[tuple[str, Entry]]]:
+    """Groups of files with the same bytes, each file with its split."""
+    files = [(split, entry) for split, entries in source.splits.items() for entry in entries]
+    return [[files[i] for i in group] for group in repeats(same_content([entry.path for _, entry in files]))]
+
+
+def report_copies(source: Source) -> list[list[tuple[str, Entry]]]:
+    """Counts and prints files with the same bytes, those with different labels first.
+
+    Returns:
+        The groups of such files, each file with its split.
+    """
+    groups = _copies(source)
+    straddling = [group for group in groups if len({split for split, _ in group}) > 1]
+    conflicts = [group for group in groups if len({entry.label for _, entry in group}) > 1]
+    source.facts |= {
+        "duplicate_groups": len(groups),
+        "duplicate_groups_across_splits": len(straddling),
+        "conflicting_duplicates": [[entry.filename for _, entry in group] for group in conflicts],
+    }
+    lines = [f"Same bytes, CONFLICTING labels: {_listing(group)}." for group in conflicts]
+    lines += [f"Same bytes: {_listing(group)}." for group in groups if group not in conflicts]
+    source.notes += lines[:_MOST_NOTES]
+    if len(lines) > _MOST_NOTES:
+        source.notes.append(f"Same bytes: {len(lines) - _MOST_NOTES} more groups of files.")
+    return groups
+
+
+def refuse_copies(source: Source) -> None:
+    """As `report_copies`; copies in a split before the last that has one, train first and test last, are bad."""
+    dropped: dict[str, set[str]] = {}
+    for group in report_copies(source):
+        last = group[-1]
+        for split, entry in group:
+            if split != last[0]:
+                source.bad.append(Bad(entry.filename, f"same bytes as {last[1].filename} (skip keeps the latter)"))
+                dropped.setdefault(split, set()).add(entry.filename)
+    for split, names in dropped.items():
+        source.splits[split] = [entry for entry in source.splits[split] if entry.filename not in names]
+
+
+def _listing(group: Iterable[tuple[str, Entry]]) -> str:
+    return ", ".join(f"{entry.filename} ({split})" for split, entry in group)
