@@ -19,7 +19,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 import pipeline
-from model import backbones, heads, network, plots, precision, recipe, run, targets
+from model import backbones, heads, network, plots, precision, recipe, report, run, targets
 from model.device import OnDevice
 from model.evaluate import evaluate, evaluation_batches, summary
 from model.progress import Recorder
@@ -99,23 +99,10 @@ def steps_per_epoch(record: run.Record) -> int:
     return steps
 
 
-def held_out_split(record: run.Record) -> str:
-    """The split that is evaluated after every epoch: `validation`, or `test` in a dataset that has no other."""
-    for split in ("validation", "test"):
-        if record.dataset["splits"].get(split):
-            return split
-    raise InputError(f"{record.dataset['name']} has neither a validation nor a test split.")
-
-
-def final_split(record: run.Record) -> str:
-    """The split that the finished network is evaluated on: `test`, or `validation` in a dataset without one."""
-    return "test" if record.dataset["splits"].get("test") else "validation"
-
-
 def describe(record: run.Record, model: keras.Model) -> list[str]:
     """Two lines on what is trained on what."""
     splits = ", ".join(f"{name} {images}" for name, images in record.dataset["splits"].items())
-    note = "" if held_out_split(record) == "validation" else " (no validation split: test is evaluated every epoch)"
+    note = "" if run.held_out_split(record) == "validation" else " (no validation split: test is evaluated every epoch)"
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     where = [record.environment[name] for name in ("backend", "precision", "device")]
     return [
@@ -220,7 +207,7 @@ def _fit_stage(
         epochs=settings.epochs,
         initial_epoch=len(history),
         steps_per_epoch=steps,
-        validation_data=evaluation_batches(record, split=held_out_split(record), cache=record.inputs.cache),
+        validation_data=evaluation_batches(record, split=run.held_out_split(record), cache=record.inputs.cache),
         callbacks=[recorder, *_tensorboard(out, settings)],
         shuffle=False,  # the stream is shuffled already
         verbose=0,
@@ -283,7 +270,7 @@ def _tensorboard(out: Path, settings: TrainSettings) -> list[keras.callbacks.Cal
 def _finish(
     out: Path, record: run.Record, model: keras.Model, history: list[run.Row], console: Console
 ) -> dict[str, Any]:
-    best, split = run.best_epoch(history), final_split(record)
+    best, split = run.best_epoch(history), run.final_split(record)
     title = f"{record.dataset['name']}, {record.train.backbone}, {record.train.head} head"
     plots.draw_curves(history, out / "curves.png", title=title, held_out=held_out_split(record))
     if record.train.average_weights:
@@ -291,6 +278,7 @@ def _finish(
     run.write_atomically(out / run.MODELS["final"], model.save)
     result = evaluate(out, record, model, split=split)
     console.out(summary(result), highlight=False)
+    report.write_run(out, network=model)  # before the best weights replace those that were evaluated
     run.load_best(out, model)
     run.write_atomically(out / run.MODELS["best"], model.save)
     figures = {name: result[name] for name in ("accuracy", "loss", "macro_f1", "expected_calibration_error")}
@@ -304,7 +292,7 @@ def _finish(
     run.write_json(out / run.METRICS, metrics)
     (out / run.INITIAL).unlink(missing_ok=True)
     console.out(
-        f"Written: {out}/ (model.keras, best.keras of epoch {best}, history.csv, curves.png, ...)", highlight=False
+        f"Written: {out}/ (report.html, model.keras, best.keras of epoch {best}, history.csv, ...)", highlight=False
     )
     return metrics
 
