@@ -23,6 +23,7 @@ from model import backbones, heads, network, plots, precision, recipe, report, r
 from model.device import OnDevice
 from model.evaluate import evaluate, evaluation_batches, summary
 from model.progress import Recorder
+from model.run import final_split, held_out_split
 from model.settings import TrainSettings
 from pipeline import InputError, cli
 from pipeline.records import open_records
@@ -102,7 +103,7 @@ def steps_per_epoch(record: run.Record) -> int:
 def describe(record: run.Record, model: keras.Model) -> list[str]:
     """Two lines on what is trained on what."""
     splits = ", ".join(f"{name} {images}" for name, images in record.dataset["splits"].items())
-    note = "" if run.held_out_split(record) == "validation" else " (no validation split: test is evaluated every epoch)"
+    note = "" if held_out_split(record) == "validation" else " (no validation split: test is evaluated every epoch)"
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     where = [record.environment[name] for name in ("backend", "precision", "device")]
     return [
@@ -207,7 +208,7 @@ def _fit_stage(
         epochs=settings.epochs,
         initial_epoch=len(history),
         steps_per_epoch=steps,
-        validation_data=evaluation_batches(record, split=run.held_out_split(record), cache=record.inputs.cache),
+        validation_data=evaluation_batches(record, split=held_out_split(record), cache=record.inputs.cache),
         callbacks=[recorder, *_tensorboard(out, settings)],
         shuffle=False,  # the stream is shuffled already
         verbose=0,
@@ -270,7 +271,7 @@ def _tensorboard(out: Path, settings: TrainSettings) -> list[keras.callbacks.Cal
 def _finish(
     out: Path, record: run.Record, model: keras.Model, history: list[run.Row], console: Console
 ) -> dict[str, Any]:
-    best, split = run.best_epoch(history), run.final_split(record)
+    best, split = run.best_epoch(history), final_split(record)
     title = f"{record.dataset['name']}, {record.train.backbone}, {record.train.head} head"
     plots.draw_curves(history, out / "curves.png", title=title, held_out=held_out_split(record))
     if record.train.average_weights:
