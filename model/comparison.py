@@ -112,7 +112,7 @@ def _group(folder: Path, rows: list[dict[str, Any]]) -> Group:
         for row, place in runs
         if (place / "report.html").is_file()
     ]
-    histories = [run.read_history(place) for _, place in runs if (place / run.HISTORY).is_file()]
+    histories = [run.history_rows(place) for _, place in runs if (place / run.HISTORY).is_file()]
     return Group(rows, histories, links)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import dataclasses
-import importlib.util
 import io
 import json
 from pathlib import Path
@@ -15,7 +14,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from model import run
+from model import explain, run
 from pipeline import InputError, preview
 from pipeline.records import Records, folder, open_records
 from pipeline.view import normalise
@@ -54,7 +53,7 @@ class Photo:
     predicted: str
     confidence: float
     picture: str  # data URI
-    map: str | None  # data URI
+    map: str  # data URI
 
 
 def read_predictions(path: Path, class_names: list[str]) -> Predictions:
@@ -94,7 +93,7 @@ def photos(
         raise InputError(f"{record.dataset['name']} does not hold {missing[0]}; it is not the one that was evaluated.")
     settings = dataclasses.replace(record.inputs, crop="center", cache="none").resolve(training=False)
     pixels = preview.seen(records, np.array([positions[name] for name in names]), 0, settings)
-    maps = _maps(record, network, pixels, predictions.predicted[chosen])
+    overlays = _overlays(record, network, pixels, predictions.predicted[chosen])
     classes = record.dataset["class_names"]
     return [
         Photo(
@@ -103,17 +102,14 @@ def photos(
             predicted=classes[predictions.predicted[i]],
             confidence=float(predictions.confidence[i]),
             picture=data_uri(picture, SIDE),
-            map=None if overlay is None else data_uri(overlay, SIDE),
+            map=data_uri(overlay, SIDE),
         )
-        for name, i, picture, overlay in zip(names, chosen, pixels, maps, strict=True)
+        for name, i, picture, overlay in zip(names, chosen, pixels, overlays, strict=True)
     ]
 
 
-def _maps(record: run.Record, network: keras.Model, pixels: np.ndarray, predicted: np.ndarray) -> list[Any]:
-    """Every picture under the map of its predicted class, or None for each."""
-    if importlib.util.find_spec("model.explain") is None:
-        return [None] * len(pixels)
-    explain = importlib.import_module("model.explain")
+def _overlays(record: run.Record, network: keras.Model, pixels: np.ndarray, predicted: np.ndarray) -> list[np.ndarray]:
+    """Every picture under the activation map of the class that was predicted of it."""
     images = normalise(pixels.astype(np.float32), record.inputs.preprocess)
     _, maps = explain.class_maps(network).predict_on_batch(images)
     return [explain.overlay(picture, maps[i, ..., predicted[i]]) for i, picture in enumerate(pixels)]

@@ -52,7 +52,7 @@ def write_run(folder: Path, *, network: keras.Model | None = None) -> Path:
     """
     record = run.read_record(folder)
     split = run.final_split(record)
-    history = run.read_history(folder)
+    history = run.history_rows(folder)
     try:
         result = json.loads((folder / f"evaluation-{split}.json").read_text())
     except FileNotFoundError:
@@ -222,7 +222,6 @@ def _of_dataset(
         "card": card | {"facts": _card_facts(record, card)},
         "sheet": sheet,
         "pictures": headings,
-        "maps": any(photo.map for photo in shown),
         "sections": _sections(record, sheet=True),
     }
 
@@ -278,7 +277,7 @@ def _templates() -> jinja2.Environment:
 
 
 def _write(folder: Path, template: str, facts: dict[str, Any]) -> Path:
-    defaults: dict[str, Any] = {"absent": None, "card": None, "sheet": None, "pictures": {}, "maps": False}
+    defaults: dict[str, Any] = {"absent": None, "card": None, "sheet": None, "pictures": {}}
     page = _templates().get_template(f"{template}.html.j2").render(defaults | facts)
     run.write_atomically(folder / REPORT, lambda target: target.write_text(page, encoding="utf-8"))
     return folder / REPORT

@@ -274,7 +274,7 @@ def write_history(folder: Path, history: list[Row]) -> None:
     write_atomically(folder / HISTORY, write)
 
 
-def read_history(folder: Path) -> list[Row]:
+def history_rows(folder: Path) -> list[Row]:
     """Reads `history.csv`.
 
     Raises:
