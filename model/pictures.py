@@ -111,7 +111,11 @@ def photos(
 def _overlays(record: run.Record, network: keras.Model, pixels: np.ndarray, predicted: np.ndarray) -> list[np.ndarray]:
     """Every picture under the activation map of the class that was predicted of it."""
     images = normalise(pixels.astype(np.float32), record.inputs.preprocess)
-    _, maps = explain.class_maps(network).predict_on_batch(images)
+    model = explain.class_maps(network)
+    # TensorFlow is done with a few pictures before it has compiled anything; JAX would compile every operation alone.
+    alone = keras.backend.backend() == "tensorflow"
+    _, maps = model(images, training=False) if alone else model.predict_on_batch(images)
+    maps = keras.ops.convert_to_numpy(maps)
     return [explain.overlay(picture, maps[i, ..., predicted[i]]) for i, picture in enumerate(pixels)]
 
 

@@ -79,6 +79,11 @@ def test_pictures_are_those_of_the_predictions(folder):
         assert pixels.shape == (32, 32, 3)
         assert tiny_dataset.CLASSES[2 - pixels.mean(axis=(0, 1)).argmax()] == photo.label
         assert photo.filename.startswith(f"test/{photo.label}-")
+        # The map leaves the coolest place of the picture as it is, and colours the hottest.
+        overlay = report_samples.decode(photo.map)
+        change = np.abs(overlay.astype(int) - pixels).max(axis=2)
+        assert change.max() > 60
+        assert change.min() < 10
 
 
 def test_the_same_files_give_the_same_report(folder, page):
