@@ -39,6 +39,11 @@ class Group:
         parts = [str(self[name]) for name in ("experiment", "name") if self[name] not in (None, "")]
         return " · ".join(dict.fromkeys(parts))
 
+    @property
+    def short(self) -> str:
+        """The title where there is little room."""
+        return f"Experiment {self['experiment']}" if isinstance(self["experiment"], int) else self.title
+
     def mean(self, name: str) -> float | None:
         """Mean over the repeats; None where no row has the value."""
         values = [row[name] for row in self.rows if row.get(name) is not None]
@@ -146,7 +151,7 @@ def curves(groups: Sequence[Group]) -> dict[str, list[tuple[Group, charts.Chart]
         "loss": (charts.value_axis(0.0, max(losses), text=charts.plain), "{:.4f}".format),
     }
     return {
-        name: [(group, charts.by_epoch(group.title, _lines(group, name), x=x, y=y, text=text)) for group in told]
+        name: [(group, charts.by_epoch(group.short, _lines(group, name), x=x, y=y, text=text)) for group in told]
         for name, (y, text) in axes.items()
     }
 

@@ -277,7 +277,7 @@ def _templates() -> jinja2.Environment:
 
 
 def _write(folder: Path, template: str, facts: dict[str, Any]) -> Path:
-    defaults: dict[str, Any] = {"absent": None, "card": None, "sheet": None, "pictures": {}}
+    defaults: dict[str, Any] = {"notes": [], "absent": None, "card": None, "sheet": None, "pictures": {}}
     page = _templates().get_template(f"{template}.html.j2").render(defaults | facts)
     run.write_atomically(folder / REPORT, lambda target: target.write_text(page, encoding="utf-8"))
     return folder / REPORT
