@@ -114,7 +114,7 @@ def _overlays(record: run.Record, network: keras.Model, pixels: np.ndarray, pred
     model = explain.class_maps(network)
     # TensorFlow is done with a few pictures before it has compiled anything; JAX would compile every operation alone.
     alone = keras.backend.backend() == "tensorflow"
-    _, maps = model(images, training=False) if alone else model.predict_on_batch(images)
+    _, maps = model([images], training=False) if alone else model.predict_on_batch(images)
     maps = keras.ops.convert_to_numpy(maps)
     return [explain.overlay(picture, maps[i, ..., predicted[i]]) for i, picture in enumerate(pixels)]
 

@@ -42,7 +42,7 @@ def write_run(place: Path) -> Path:
 
 
 def make_network(settings: TrainSettings) -> keras.Model:
-    """A network that tells the classes of `tiny_dataset` apart more often than not."""
+    """A network that is right about green and red pictures of `tiny_dataset`, and wrong about blue ones."""
     keras.utils.set_random_seed(1)
     pixels = keras.Input((SIZE, SIZE, 3))
     backbone = keras.Model(pixels, keras.layers.AveragePooling2D(8)(pixels))
@@ -53,7 +53,7 @@ def make_network(settings: TrainSettings) -> keras.Model:
     dense = np.zeros(logits.kernel.shape, np.float32)
     for label in range(3):
         kernel[..., 2 - label, 4 * label] = 1.0
-        dense[4 * label, label] = 6.0 if label else 5.0
+        dense[4 * label, label] = 6.0 if label else 2.0  # blue is never seen as such
     maps.set_weights([kernel, bias])
     logits.set_weights([dense, np.zeros(3, np.float32)])
     return model
