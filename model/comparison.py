@@ -42,7 +42,9 @@ class Group:
     @property
     def short(self) -> str:
         """The title where there is little room."""
-        return f"Experiment {self['experiment']}" if isinstance(self["experiment"], int) else self.title
+        return (
+            f"Experiment\N{NO-BREAK SPACE}{self['experiment']}" if isinstance(self["experiment"], int) else self.title
+        )
 
     def mean(self, name: str) -> float | None:
         """Mean over the repeats; None where no row has the value."""
