@@ -6,7 +6,6 @@ A plot is 100 wide and 100 high, y downwards, however large it is on the screen;
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -185,8 +184,3 @@ def reliability(calibration: Calibration) -> tuple[Chart, Chart]:
         Chart("Accuracy", label, share, share, "confidence", accurate, bars=bars, guide=guide),
         Chart("Images", "Images by confidence.", share, counts, "confidence", counted, bars=heights),
     )
-
-
-def shared_top(values: Sequence[float]) -> float:
-    """The largest finite value, for the axis of several charts."""
-    return max((value for value in values if math.isfinite(value)), default=1.0)
