@@ -111,7 +111,6 @@ def by_epoch(
     y: Axis,
     text: Text,
     x: Axis | None = None,
-    guide: tuple[str, float] | None = None,
 ) -> Chart:
     """Lines over epochs.
 
@@ -121,13 +120,11 @@ def by_epoch(
         y: axis of the values.
         text: writes a value.
         x: axis of the epochs, to share with other charts; else as long as the longest line.
-        guide: name and value of a level to compare with.
     """
     epochs = max(len(line.values) for line in lines)
     x = x or epoch_axis(epochs)
     columns = [_epoch_column(epoch, lines, x, y, text) for epoch in range(1, epochs + 1)]
     last = ", ".join(f"{mark.name} {mark.text}" for mark in columns[-1].marks)
-    level = None if guide is None else (guide[0], f"M0 {100 - y.place(guide[1])}H100")
     return Chart(
         title=title,
         label=f"{title} by epoch. After epoch {epochs}: {last}.",
@@ -136,7 +133,6 @@ def by_epoch(
         x_name="epoch",
         columns=columns,
         paths=[(line.role, _path(line.values, x, y)) for line in lines],
-        guide=level,
     )
 
 
