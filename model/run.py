@@ -7,6 +7,7 @@
     best.keras            the network after the epoch with the lowest val_loss
     curves.png            accuracy and loss by epoch
     *-SPLIT.*             what `model.evaluate` writes: metrics, report, predictions, confusion matrix, calibration
+    report.html           all of this to look at; written by `model.report`
     metrics.json          summary; written last, so that it marks a finished run
 
 Every file appears under its name only when it is complete (written beside it, then renamed).
@@ -135,6 +136,19 @@ def read_record(folder: Path) -> Record:
         return Record(TrainSettings(**train), inputs, stored["dataset"], stored["environment"])
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path} is not the settings of a run of this version: {error!r}") from error
+
+
+def held_out_split(record: Record) -> str:
+    """The split that is evaluated after every epoch: `validation`, or `test` in a dataset that has no other."""
+    for split in ("validation", "test"):
+        if record.dataset["splits"].get(split):
+            return split
+    raise InputError(f"{record.dataset['name']} has neither a validation nor a test split.")
+
+
+def final_split(record: Record) -> str:
+    """The split that the finished network is evaluated on: `test`, or `validation` in a dataset without one."""
+    return "test" if record.dataset["splits"].get("test") else "validation"
 
 
 def require_same(old: Record, new: Record) -> None:
@@ -273,6 +287,22 @@ def write_history(folder: Path, history: list[Row]) -> None:
             writer.writerows(history)
 
     write_atomically(folder / HISTORY, write)
+
+
+def history_rows(folder: Path) -> list[Row]:
+    """Reads `history.csv`.
+
+    Raises:
+        InputError: it is missing or empty.
+    """
+    try:
+        with (folder / HISTORY).open(newline="") as file:
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        rows = []
+    if not rows:
+        raise InputError(f"{folder / HISTORY} holds no epoch. Train or resume the run first.")
+    return rows
 
 
 def load(folder: str | Path, *, model: Literal["final", "best"] = "final") -> tuple[Record, keras.Model]:

@@ -19,10 +19,11 @@ from click.core import ParameterSource
 from rich.console import Console
 
 import pipeline
-from model import backbones, heads, network, plots, precision, recipe, run, targets
+from model import backbones, heads, network, plots, precision, recipe, report, run, targets
 from model.device import OnDevice
 from model.evaluate import evaluate, evaluation_batches, summary
 from model.progress import Recorder
+from model.run import final_split, held_out_split
 from model.settings import TrainSettings
 from pipeline import InputError, cli
 from pipeline.records import open_records
@@ -97,19 +98,6 @@ def steps_per_epoch(record: run.Record) -> int:
             f"Received: {batch_size}"
         )
     return steps
-
-
-def held_out_split(record: run.Record) -> str:
-    """The split that is evaluated after every epoch: `validation`, or `test` in a dataset that has no other."""
-    for split in ("validation", "test"):
-        if record.dataset["splits"].get(split):
-            return split
-    raise InputError(f"{record.dataset['name']} has neither a validation nor a test split.")
-
-
-def final_split(record: run.Record) -> str:
-    """The split that the finished network is evaluated on: `test`, or `validation` in a dataset without one."""
-    return "test" if record.dataset["splits"].get("test") else "validation"
 
 
 def describe(record: run.Record, model: keras.Model) -> list[str]:
@@ -291,6 +279,7 @@ def _finish(
     run.write_atomically(out / run.MODELS["final"], model.save)
     result = evaluate(out, record, model, split=split)
     console.out(summary(result), highlight=False)
+    report.write_run(out, network=model)  # before the best weights replace those that were evaluated
     run.load_best(out, model)
     run.write_atomically(out / run.MODELS["best"], model.save)
     figures = {name: result[name] for name in ("accuracy", "loss", "macro_f1", "expected_calibration_error")}
@@ -304,7 +293,7 @@ def _finish(
     run.write_json(out / run.METRICS, metrics)
     (out / run.INITIAL).unlink(missing_ok=True)
     console.out(
-        f"Written: {out}/ (model.keras, best.keras of epoch {best}, history.csv, curves.png, ...)", highlight=False
+        f"Written: {out}/ (report.html, model.keras, best.keras of epoch {best}, history.csv, ...)", highlight=False
     )
     return metrics
 

@@ -33,7 +33,7 @@ def main(dataset: str, data_dir: str, split: str, images: int, views: int, out: 
     settings = dataclasses.replace(cli.build(Settings, values), preprocess="none", cache="none")
     records = open_records(dataset, split=split, data_dir=data_dir, settings=settings)
     names = describe(dataset, data_dir=data_dir).class_names
-    chosen = _spread(records.label, min(images, len(records)))
+    chosen = spread(records.label, min(images, len(records)))
     figure = contact_sheet(records, chosen, names, views=views, settings=settings)
     partial = f"{out}.partial"
     try:
@@ -48,17 +48,14 @@ def contact_sheet(
     records: Records, chosen: np.ndarray, class_names: list[str], *, views: int, settings: Settings
 ) -> Figure:
     """A figure with one row per chosen record: whole image, centre view, then the training views of `views` epochs."""
-    center = _views(records, chosen, 0, settings.resolve(training=False))
-    augmented = [_views(records, chosen, epoch, settings.resolve(training=True)) for epoch in range(views)]
-    whole = whole_image(records, settings)
-    titles = ["stored", "validation", *(f"training, epoch {epoch}" for epoch in range(views))]
+    sheet = pictures(records, chosen, views=views, settings=settings)
+    titles = list(sheet)
     with matplotlib.rc_context({"font.size": 9, "axes.titlelocation": "left"}):
         figure = Figure(figsize=(1.9 * len(titles) + 0.6, 1.98 * len(chosen) + 0.3), layout="constrained")
         axes = figure.subplots(len(chosen), len(titles), squeeze=False, width_ratios=[1.4] + [1] * (len(titles) - 1))
         for row, i in enumerate(chosen):
-            pictures = [whole(tf.constant(i, tf.int64)), center[row], *(batch[row] for batch in augmented)]
-            for axis, picture, title in zip(axes[row], pictures, titles, strict=True):
-                axis.imshow(picture)
+            for axis, (title, column) in zip(axes[row], sheet.items(), strict=True):
+                axis.imshow(column[row])
                 axis.set_axis_off()
                 axis.set_title(title if row == 0 else "", color="0.35")
             label = f"{class_names[records.label[i]]} · {records.filename[i].rpartition('/')[2]}"
@@ -66,13 +63,29 @@ def contact_sheet(
     return figure
 
 
-def _views(records: Records, chosen: np.ndarray, epoch: int, settings: Settings) -> np.ndarray:
+def pictures(records: Records, chosen: np.ndarray, *, views: int, settings: Settings) -> dict[str, list[np.ndarray]]:
+    """What a contact sheet shows of the chosen records, by the title of its column: each uint8 [h, w, 3]."""
+    whole = whole_image(records, settings)
+    columns = {
+        "stored": [whole(tf.constant(i, tf.int64)).numpy() for i in chosen],
+        "validation": list(seen(records, chosen, 0, settings.resolve(training=False))),
+    }
+    augmented = settings.resolve(training=True)
+    return columns | {
+        f"training, epoch {epoch}": list(seen(records, chosen, epoch, augmented)) for epoch in range(views)
+    }
+
+
+def seen(records: Records, chosen: np.ndarray, epoch: int, settings: Settings) -> np.ndarray:
+    """The chosen records as an epoch of resolved settings sees them, before preprocessing: uint8 [n, s, s, 3]."""
     places = tf.constant(chosen, tf.int64)
     u = draws.uniforms(places, seed=settings.seed, epoch=tf.constant(epoch, tf.int64))
-    return view(reader(records, settings)(places, u), preprocess="none", **sample_parameters(u, settings)).numpy()
+    windows = reader(records, settings)(places, u)
+    # Not compiled: that takes longer than to work on a few pictures.
+    return view.python_function(windows, preprocess="none", **sample_parameters(u, settings)).numpy()
 
 
-def _spread(labels: np.ndarray, count: int) -> np.ndarray:
+def spread(labels: np.ndarray, count: int) -> np.ndarray:
     """Positions of `count` images that take turns among the classes."""
     turn = np.empty(len(labels), np.int64)
     for label in np.unique(labels):

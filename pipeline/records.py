@@ -110,6 +110,15 @@ def describe(dataset: str, *, data_dir: str = "data", **settings: Any) -> Descri
     )
 
 
+def folder(dataset: str, *, data_dir: str = "data") -> str:
+    """Where a prepared dataset lies: shards, metadata.json, and quarantine.tsv if files were left out.
+
+    Raises:
+        InputError: the dataset is not there.
+    """
+    return str(_builder(dataset, data_dir)[0].data_dir)
+
+
 def open_records(dataset: str, *, split: str, data_dir: str, settings: Settings) -> Records:
     """Indexes one split of a prepared dataset.
 

@@ -85,6 +85,7 @@ def test_history_has_a_row_an_epoch(finished):
         assert 0 <= row["waiting_share"] <= 1
     assert "tiny/raw32: 3 classes; images: train 27, validation 7, test 10" in text
     assert text.count("images/s  waiting") == 3
+    assert "epoch 3" in (out / "report.html").read_text()
 
 
 def test_evaluation_counts_every_image_once(finished):
