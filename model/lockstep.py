@@ -236,6 +236,8 @@ class _Group:
 
     def train(self) -> list[str]:
         """Trains and finishes all runs; returns why some could not be."""
+        # Every head is a program of its own, which TensorFlow takes for one that is compiled in vain over and over.
+        tf.get_logger().setLevel("ERROR")
         with precision.policy(self.record.environment["precision"]):
             heads = self._finish(self._open())
             if heads:
