@@ -88,9 +88,14 @@ def _by_batch_size(jobs: list[Job]) -> list[list[Job]]:
     return [fitting, *(_by_batch_size(others) if others else [])]
 
 
+def epochs(group: list[Job]) -> int:
+    """Epochs of a group that go through the backbone."""
+    return max(job.epochs for job in group)
+
+
 def work(group: list[Job]) -> int:
-    """Training images that go through the backbone for a group."""
-    return max(job.epochs for job in group) * group[0].images
+    """Training images of a group that go through the backbone."""
+    return epochs(group) * group[0].images
 
 
 def train_all(
@@ -225,7 +230,7 @@ class _Group:
     ) -> None:
         self.jobs, self.console, self.advance, self.on_finished = jobs, console, advance, on_finished
         record = jobs[0].record
-        self.epochs = max(job.epochs for job in jobs)
+        self.epochs = epochs(jobs)
         # All blocks have one size, the last of an epoch too, so that one program serves them.
         self.record = dataclasses.replace(
             record,

@@ -23,7 +23,9 @@ def forward(model: keras.Model) -> Callable[[Any], Any]:
         with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
             return model(batch, training=False)
 
-    return functools.partial(jax.jit(outputs), [variable.value for variable in model.variables])
+    compiled = jax.jit(outputs)
+    # Read anew at each call: where another model has used the variables, Keras has put other buffers into them.
+    return lambda batch: compiled([variable.value for variable in model.variables], batch)
 
 
 def stepper(model: keras.Model, batch_size: int) -> Stepper:
