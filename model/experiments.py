@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 import pipeline
@@ -160,6 +161,7 @@ def _planned(
     changes: dict[str, Any],
 ) -> Planned:
     fields: dict[str, Any] = {"learning_rate": experiment.learning_rate, "epochs": experiment.epochs}
+    fields |= {name: value for name, value in recipe.RECIPES[settings.recipe].items() if name in fields}
     fields |= {"dataset": protocol.dataset} | changes
     parts = [str(experiment.number), variant, protocol.dataset, *(f"{k}{v}" for k, v in protocol.choice.items())]
     name = re.sub(r"[^a-z0-9.]+", "-", "-".join([part for part in parts if part]).lower())
@@ -275,14 +277,25 @@ def available(config: str, data_dir: str, console: Console) -> list[Experiment]:
 @click.option("--sequential", is_flag=True, help="One run after the other, each with a backbone of its own.")
 @cli.options(TrainSettings, exclude=("dataset", "learning_rate", "epochs"))
 @cli.options(pipeline.Settings, exclude=("preprocess", "batch_size", "agreement", "fold"))
+@click.pass_context
 def main(
-    out: Path, only: str | None, config: str, seeds: int, folds: bool, ablation: bool, sequential: bool, **options: Any
+    context: click.Context,
+    out: Path,
+    only: str | None,
+    config: str,
+    seeds: int,
+    folds: bool,
+    ablation: bool,
+    sequential: bool,
+    **options: Any,
 ) -> None:
     """The nine experiments of the reference system, their results beside the published ones.
 
     Runs that share a frozen backbone are trained in one pass. The same command goes on after an interruption.
     """
     console = Console()
+    given = {name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    options = recipe.fill_in(options, given)
     settings, inputs = cli.build(TrainSettings, options), cli.build(pipeline.Settings, options)
     if ablation:
         only = only or "1"

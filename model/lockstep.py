@@ -25,7 +25,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from model import network, precision, recipe, run, stepping, train
 from model.device import OnDevice
 from model.evaluate import evaluation_batches
+from model.heads import Branches
 from model.progress import epoch_row
+from model.settings import TrainSettings
+from model.targets import are_plain
 from pipeline import InputError
 
 # Features of the held-out split, which never change, are kept if they take no more than so many bytes.
@@ -61,7 +64,7 @@ class Job:
     def alone(self) -> bool:
         """Whether training changes the backbone, or wants what blocks of features cannot give."""
         settings, last_batch = self.record.train, self.record.inputs.last_batch
-        return bool(settings.fine_tune or settings.tensorboard) or last_batch not in ("auto", "drop")
+        return bool(settings.fine_tune or settings.mixup or settings.tensorboard) or last_batch not in ("auto", "drop")
 
 
 def groups(jobs: Iterable[Job]) -> list[list[Job]]:
@@ -158,9 +161,15 @@ class _Head:
         self.network, self.history = train.open_run(job.out, job.record, shared)
         if job.record.train.standardise:
             shared.statistics = self.network.get_layer(network.STANDARDISED).get_weights()
+        rows = None if are_plain(job.record.train) else train.target_rows(job.record)
+        self.stepper = stepping.stepper(self._head(), job.batch_size, rows)
+
+    def _head(self) -> keras.Model:
         head = network.head_of(self.network)
-        recipe.compile_with(self.network.optimizer, head, job.record.train)
-        self.stepper = stepping.stepper(head, job.batch_size)
+        if len(head.outputs) > 1:
+            head = Branches(head)
+        recipe.compile_with(self.network.optimizer, head, self.job.record.train)
+        return head
 
     @property
     def over(self) -> bool:
@@ -231,10 +240,10 @@ class _Group:
         self.jobs, self.console, self.advance, self.on_finished = jobs, console, advance, on_finished
         record = jobs[0].record
         self.epochs = epochs(jobs)
-        # All blocks have one size, the last of an epoch too, so that one program serves them.
+        # All blocks have one size, the last of an epoch too, so that one program serves them. Their labels are plain.
         self.record = dataclasses.replace(
             record,
-            train=dataclasses.replace(record.train, epochs=self.epochs),
+            train=TrainSettings(epochs=self.epochs, **{name: getattr(record.train, name) for name in SHARED}),
             inputs=dataclasses.replace(record.inputs, batch_size=max(job.batch_size for job in jobs), last_batch="pad"),
         )
         self.failures: list[str] = []

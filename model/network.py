@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers
 
 from model.backbones import make_backbone
-from model.heads import HEADS
+from model.heads import HEADS, auxiliary
 from model.settings import TrainSettings
 from pipeline import InputError
 
@@ -81,8 +81,11 @@ def fine_tune(model: keras.Model, count: int) -> None:
 
 
 def head_of(model: keras.Model) -> keras.Model:
-    """The part of a network behind the backbone's features, with the network's own layers and weights."""
-    return keras.Model(features_of(model).outputs, model.outputs, name="head")
+    """The part of a network behind the backbone's features, with the network's own layers and weights.
+
+    Its outputs are those of the network and, behind them, its auxiliary branches, see `heads.auxiliary`.
+    """
+    return keras.Model(features_of(model).outputs, [*model.outputs, *auxiliary(model)], name="head")
 
 
 def features_of(model: keras.Model) -> keras.Model:

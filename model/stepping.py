@@ -10,27 +10,33 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
 def forward(model: keras.Model) -> Callable[[Any], Any]:
-    """The model's outputs for a batch, compiled, in inference mode; they stay on the device."""
+    """The model's one output for a batch, compiled, in inference mode; it stays on the device."""
+
+    def output(batch: Any) -> Any:
+        return keras.tree.flatten(model(batch, training=False))[0]
+
     if keras.backend.backend() != "jax":
-        return tf.function(functools.partial(model, training=False), autograph=False)
+        return tf.function(output, autograph=False)
     import jax
 
-    def outputs(values: list[Any], batch: Any) -> Any:
+    def stateless(values: list[Any], batch: Any) -> Any:
         with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
-            return model(batch, training=False)
+            return output(batch)
 
-    compiled = jax.jit(outputs)
+    compiled = jax.jit(stateless)
     # Read anew at each call: where another model has used the variables, Keras has put other buffers into them.
     return lambda batch: compiled([variable.value for variable in model.variables], batch)
 
 
-def stepper(model: keras.Model, batch_size: int) -> Stepper:
-    """Trains and evaluates a compiled model, on the backend that Keras runs on."""
-    return JaxStepper(model, batch_size) if keras.backend.backend() == "jax" else Stepper(model, batch_size)
+def stepper(model: keras.Model, batch_size: int, rows: np.ndarray | None = None) -> Stepper:
+    """A `Stepper` for the backend that Keras runs on; the arguments are its own."""
+    kind = JaxStepper if keras.backend.backend() == "jax" else Stepper
+    return kind(model, batch_size, rows)
 
 
 class Stepper:
@@ -39,10 +45,15 @@ class Stepper:
     Args:
         model: compiled; from features to what its loss understands.
         batch_size: images in an update.
+        rows: the target vector of each label in training, float32 [classes, classes]; None to train on labels.
     """
 
-    def __init__(self, model: keras.Model, batch_size: int) -> None:
-        self.model, self.batch_size = model, batch_size
+    def __init__(self, model: keras.Model, batch_size: int, rows: np.ndarray | None = None) -> None:
+        self.model, self.batch_size, self.rows = model, batch_size, rows
+        self._compile()
+
+    def _compile(self) -> None:
+        model = self.model
         compiled = functools.partial(tf.function, autograph=False, jit_compile=model.jit_compile)
         self._step, self._test = compiled(self._train_step), compiled(model.test_step)
 
@@ -72,16 +83,18 @@ class Stepper:
             tf.ensure_shape(x[first : first + self.batch_size], [self.batch_size, *x.shape[1:]])
             for x in (features, labels)
         ]
-        self.model.train_step(tuple(batch))
+        self.model.train_step((batch[0], self._targets(batch[1])))
+
+    def _targets(self, labels: Any) -> Any:
+        return labels if self.rows is None else keras.ops.take(self.rows, labels, axis=0)
 
 
 class JaxStepper(Stepper):
     """The same on JAX, where steps are functions of a state, which the model's variables hold before and after."""
 
-    def __init__(self, model: keras.Model, batch_size: int) -> None:
+    def _compile(self) -> None:
         import jax
 
-        self.model, self.batch_size = model, batch_size
         self._step, self._test = jax.jit(self._train_from), jax.jit(self._test_from)
 
     def begin(self) -> None:
@@ -113,8 +126,8 @@ class JaxStepper(Stepper):
     def _train_from(self, state: Any, features: Any, labels: Any, first: Any) -> Any:
         import jax
 
-        batch = tuple(jax.lax.dynamic_slice_in_dim(x, first, self.batch_size) for x in (features, labels))
-        return self.model.train_step(state, batch)[1]
+        features, labels = (jax.lax.dynamic_slice_in_dim(x, first, self.batch_size) for x in (features, labels))
+        return self.model.train_step(state, (features, self._targets(labels)))[1]
 
     def _test_from(self, state: Any, features: Any, labels: Any) -> Any:
         trained, fixed, optimizer, figures = state

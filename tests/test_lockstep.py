@@ -61,9 +61,9 @@ INPUTS = pipeline.Settings(batch_size=8, image_size=tiny_dataset.IMAGE_SIZE, see
 # Other batches, schedules, ends and heads; 27 images are 3, 6 and 6 updates an epoch.
 VARIANTS: tuple[tuple[dict[str, Any], int], ...] = (
     ({}, 8),
-    ({"epochs": 3, "dropout": 0.3}, 4),
-    ({"epochs": 1, "learning_rate": 0.01, "standardise": True}, 4),
-    ({"epochs": 4, "early_stopping": 1, "standardise": True}, 8),
+    ({"epochs": 3, "dropout": 0.3, "label_smoothing": 0.1, "class_weights": "balanced", "average_weights": 2}, 4),
+    ({"epochs": 1, "learning_rate": 0.01, "standardise": True, "head": "wscnet"}, 4),
+    ({"epochs": 4, "early_stopping": 1, "standardise": True, "optimizer": "adamw", "schedule": "cosine"}, 8),
 )
 
 
@@ -97,35 +97,37 @@ def assert_same(folder, other, *, numbers=(0, 1, 2, 3)):
         for name in run.MODELS.values():
             pairs = zip(weights(folder / number / name), weights(other / number / name), strict=True)
             for ours, theirs in pairs:
-                np.testing.assert_allclose(ours, theirs, atol=2e-5)
+                np.testing.assert_allclose(ours, theirs, atol=1e-4)
         figures = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
         rows, expected = history(folder / number), history(other / number)
         assert len(rows) == len(expected)
         for row, wanted in zip(rows, expected, strict=True):
-            assert [row[name] for name in figures] == pytest.approx([wanted[name] for name in figures], abs=2e-5)
+            assert [row[name] for name in figures] == pytest.approx([wanted[name] for name in figures], abs=1e-4)
 
 
-@pytest.mark.parametrize("cache", ["none", "memory", "device"])
-def test_each_head_gets_the_updates_that_it_gets_alone(settings, alone, tmp_path, cache, monkeypatch):
-    images = []
-    make = lockstep.stepping.forward
+def test_each_head_gets_the_updates_that_it_gets_alone(settings, alone, tmp_path, monkeypatch):
+    images, make = [], lockstep.stepping.forward
 
     def counted(model):
         forward = make(model)
-        return lambda batch: images.append(len(next(iter(keras.tree.flatten(batch))))) or forward(batch)
+        return lambda batch: images.append(len(batch)) or forward(batch)
 
     monkeypatch.setattr(lockstep.stepping, "forward", counted)
     finished = []
-    inputs = dataclasses.replace(INPUTS, cache=cache)
-    lockstep.train_all(
-        jobs(settings, tmp_path, inputs=inputs), console=QUIET, on_finished=lambda job: finished.append(job.out.name)
-    )
+    lockstep.train_all(jobs(settings, tmp_path), console=QUIET, on_finished=lambda job: finished.append(job.out.name))
     assert_same(tmp_path, alone)
     epochs = [len(history(tmp_path / str(number))) for number in range(len(VARIANTS))]
-    assert sorted(finished) == ["0", "1", "2", "3"]
-    assert finished == sorted(finished, key=lambda name: epochs[int(name)])
+    assert finished == sorted("0123", key=lambda name: epochs[int(name)])
     # 27 images are four blocks of 8; the 7 of the validation split are seen once.
     assert sum(images) == max(epochs) * 4 * 8 + 7
+
+
+@pytest.mark.parametrize("cache", ["none", "device"])
+def test_every_tier_feeds_all_heads(settings, alone, tmp_path, cache):
+    inputs = dataclasses.replace(INPUTS, cache=cache)
+    lockstep.train_all(jobs(settings, tmp_path, VARIANTS[:3:2], inputs=inputs), console=QUIET)
+    (tmp_path / "1").rename(tmp_path / "2")
+    assert_same(tmp_path, alone, numbers=(0, 2))
 
 
 def test_a_head_begins_with_the_weights_that_it_has_alone(settings):
