@@ -10,6 +10,7 @@ arithmetic in blocks of another size may change last bits.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -134,6 +135,7 @@ def train_all(
                 failures += _train_alone(group[0], console, bar, on_finished)
             else:
                 failures += _Group(group, console, lambda n: bar.advance(task, n), on_finished).train()
+            gc.collect()  # networks refer to themselves: they would stay until there is no memory left for the next
     if failures:
         raise InputError(" ".join(failures))
 
@@ -168,7 +170,8 @@ class _Head:
         head = network.head_of(self.network)
         if len(head.outputs) > 1:
             head = Branches(head)
-        recipe.compile_with(self.network.optimizer, head, self.job.record.train)
+        settings = dataclasses.replace(self.job.record.train, steps_per_execution=1)  # steps are called one by one
+        recipe.compile_with(self.network.optimizer, head, settings)
         return head
 
     @property
