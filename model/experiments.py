@@ -183,13 +183,14 @@ def perform(planned: list[Planned], *, out: Path, sequential: bool, console: Con
         InputError: a run could not be trained to its end; the others were, and their rows are written.
     """
     labels = {each.job.out: each.labels for each in planned}
+    order = [each.job.out.relative_to(out).as_posix() for each in planned]
     began, done = time.perf_counter(), 0
 
     def on_finished(job: lockstep.Job) -> None:
         nonlocal done
         done += 1
         row = results.make_row(out, job.out, labels[job.out])
-        results.merge(out, [row])
+        results.merge(out, [row], order)
         console.out(f"[{done}/{len(planned)}] {line(row)}", highlight=False)
 
     jobs = [each.job for each in planned]
@@ -197,7 +198,7 @@ def perform(planned: list[Planned], *, out: Path, sequential: bool, console: Con
     try:
         lockstep.train_all(jobs, sequential=sequential, console=console, on_finished=on_finished)
     finally:
-        rows = results.merge(out, []) if done else []
+        rows = results.merge(out, [], order) if done else []
     console.print(results.as_table(rows))
     for note in results.notes(rows):
         console.print(f"* {note}", highlight=False)

@@ -266,6 +266,8 @@ class _Group:
         for job in finished:
             self.on_finished(job)
         jobs = [job for job in self.jobs if job not in finished]
+        if not jobs:
+            return []
         settings = self.record.train
         if all((job.out / run.STATE).exists() for job in jobs):
             settings = dataclasses.replace(settings, weights="none")  # the checkpoints hold all of them
@@ -277,16 +279,18 @@ class _Group:
         first = min(len(head.history) for head in heads)
         features = _Features(self.record, heads[0].network, epoch=first)
         self.advance(first * self.jobs[0].images)
+        block, labels = next(iter(features.held_out()))
         for head in heads:
-            head.stepper.prepare(*next(iter(features.held_out())))
+            head.stepper.prepare(block, labels)
         for epoch in range(first, self.epochs):
             # A process that was killed may have saved some heads' epoch, and not the others'.
             active = [head for head in heads if len(head.history) == epoch]
             began, waited = time.perf_counter(), features.waited()
             figures = self._epoch(active, features)
             seconds, waited = time.perf_counter() - began, features.waited() - waited
+            share = {"seconds": seconds / len(active), "waited": waited / len(active)}  # of the pass, for each head
             for head, figure in zip(active, self._evaluate(active, figures, features), strict=True):
-                if not self._keep(head, figure, seconds=seconds, waited=waited):
+                if not self._keep(head, figure, **share):
                     heads.remove(head)
             self._report(epoch, active, seconds)
             heads = self._finish(heads)

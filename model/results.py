@@ -53,7 +53,7 @@ def make_row(folder: Path, out: Path, labels: dict[str, Any]) -> dict[str, Any]:
         **labels,
         "dataset": record.dataset["name"],
         "batch_size": inputs.batch_size,
-        **{name: getattr(settings, name, None) for name in of_settings},
+        **{name: getattr(settings, name) for name in of_settings},
         "seed": inputs.seed,
         "agreement": inputs.agreement if record.dataset["name"].startswith("twitter1/") else None,
         "fold": inputs.fold,
@@ -68,12 +68,19 @@ def make_row(folder: Path, out: Path, labels: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def merge(folder: Path, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Writes rows to `results.json`, in place of those of the same runs, and the table; returns all rows."""
+def merge(folder: Path, rows: Iterable[dict[str, Any]], order: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Writes rows to `results.json`, in place of those of the same runs, and the table; returns all rows.
+
+    Args:
+        folder: of the set.
+        rows: to add.
+        order: values of `run`, as the rows of an experiment shall follow each other; others go before.
+    """
     path = folder / RESULTS
     old = json.loads(path.read_text()) if path.exists() else []
     merged = {row["run"]: row for row in [*old, *rows]}
-    everything = sorted(merged.values(), key=lambda row: (str(row["experiment"]), row["run"]))
+    places = {name: place for place, name in enumerate(order)}
+    everything = sorted(merged.values(), key=lambda row: (str(row["experiment"]), places.get(row["run"], -1)))
     run.write_json(path, everything)
     run.write_atomically(folder / TABLE, lambda target: target.write_text(as_markdown(everything)))
     return everything

@@ -109,8 +109,8 @@ def test_an_ablation_has_a_run_for_each_variant(tiny_dir, tmp_path, monkeypatch)
     assert outcome.exit_code == 0, outcome.output
     rows = json.loads((tmp_path / results.RESULTS).read_text())
     assert [(row["name"], row["learning_rate"], row["epochs"]) for row in rows] == [
-        ("+ faster", 0.2, 1),
         ("reference", 0.05, 2),
+        ("+ faster", 0.2, 1),
     ]
     assert rows[0]["published"] is None
     assert rows[0]["experiment"] == "1 ablation"
