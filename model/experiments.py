@@ -163,7 +163,12 @@ def _planned(
     fields: dict[str, Any] = {"learning_rate": experiment.learning_rate, "epochs": experiment.epochs}
     fields |= {name: value for name, value in recipe.RECIPES[settings.recipe].items() if name in fields}
     fields |= {"dataset": protocol.dataset} | changes
-    parts = [str(experiment.number), variant, protocol.dataset, *(f"{k}{v}" for k, v in protocol.choice.items())]
+    parts = [
+        str(experiment.number),
+        variant,
+        protocol.dataset,
+        *(f"{k}{v}" for k, v in protocol.choice.items() if v is not None),
+    ]
     name = re.sub(r"[^a-z0-9.]+", "-", "-".join([part for part in parts if part]).lower())
     folder = out / "runs" / f"{name}-seed{inputs.seed}"
     labels = {
@@ -195,10 +200,12 @@ def perform(planned: list[Planned], *, out: Path, sequential: bool, console: Con
 
     jobs = [each.job for each in planned]
     console.out(describe_work(jobs, sequential=sequential), highlight=False)
+    failure = None
     try:
         lockstep.train_all(jobs, sequential=sequential, console=console, on_finished=on_finished)
-    finally:
-        rows = results.merge(out, [], order) if done else []
+    except InputError as error:
+        failure = error
+    rows = results.merge(out, [], order)
     console.print(results.as_table(rows))
     for note in results.notes(rows):
         console.print(f"* {note}", highlight=False)
@@ -207,6 +214,8 @@ def perform(planned: list[Planned], *, out: Path, sequential: bool, console: Con
         f"{results.TABLE}, runs/)",
         highlight=False,
     )
+    if failure:
+        raise failure
     return rows
 
 

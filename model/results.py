@@ -22,7 +22,10 @@ KEY = ("experiment", "name", "dataset", "protocol")
 
 COLUMNS = ("#", "what", "dataset", "protocol", "runs", "split (images)", "accuracy", "macro F1", "loss", "published")
 
-# Of the published datasets.
+# What the published figures are of.
+REFERENCE = "resnet101, imagenet weights, gap head, recipe reference"
+
+# Images of the published datasets.
 IMAGES = {"emotionroi": (1980,), "twitter1": (882, 1116, 1269)}
 
 NOTES = {
@@ -122,9 +125,9 @@ def notes(rows: Sequence[dict[str, Any]]) -> list[str]:
     """What is compared with what, in sentences."""
     datasets = sorted({row["dataset"].partition("/")[0] for row in rows})
     told = [NOTES[name] for name in ("", *datasets) if name in NOTES]
-    used = sorted({f"{row['backbone']} with {Path(row['weights']).name} weights" for row in rows})
-    if used != ["resnet101 with imagenet weights"]:
-        told.append(f"Published: resnet101 with imagenet weights. Here: {', '.join(used)}. They cannot be compared.")
+    others = sorted({_network(row) for row in rows} - {REFERENCE})
+    if others:
+        told.append(f"Published: {REFERENCE}. Here: {'; '.join(others)}. They cannot be compared.")
     for name in datasets:
         sizes = {row["dataset_images"] for row in rows if row["dataset"].partition("/")[0] == name}
         other = sorted(sizes - set(IMAGES.get(name, sizes)))
@@ -132,6 +135,11 @@ def notes(rows: Sequence[dict[str, Any]]) -> list[str]:
             counts = ", ".join(f"{size:,}" for size in other)
             told.append(f"{name} holds {counts} images here and {IMAGES[name][0]:,} as published: other data.")
     return told
+
+
+def _network(row: dict[str, Any]) -> str:
+    weights = Path(row["weights"]).name
+    return f"{row['backbone']}, {weights} weights, {row['head']} head, recipe {row['recipe']}"
 
 
 def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
