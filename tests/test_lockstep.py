@@ -144,8 +144,8 @@ def test_stopped_between_two_heads_of_an_epoch_it_goes_on_to_the_same_weights(se
     """The first head has saved its second epoch, the others have not; the third is finished."""
     save, count = run.save_state, itertools.count(1)
 
-    def interrupted(*arguments):
-        save(*arguments)
+    def interrupted(*arguments, **options):
+        save(*arguments, **options)
         if next(count) == 4 + 4 + 1:  # states at the start, after the first epoch, and one after the second
             raise KeyboardInterrupt
 
