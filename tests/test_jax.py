@@ -12,7 +12,7 @@ TESTS = Path(__file__).parent
 
 @pytest.mark.skipif(os.environ.get("KERAS_BACKEND") == "jax", reason="these tests are running on JAX already")
 def test_the_model_tests_pass_on_jax(tmp_path):
-    names = ("test_network", "test_heads", "test_explain", "test_train", "test_recipe", "test_hub")
+    names = ("test_network", "test_heads", "test_explain", "test_train", "test_recipe", "test_hub", "test_lockstep")
     files = [str(TESTS / f"{name}.py") for name in names]
     # Keras, and so JAX, is imported before anything imports TensorFlow (see model/__init__.py).
     start = "import sys, keras, pytest; sys.exit(pytest.main(sys.argv[1:]))"
