@@ -132,13 +132,14 @@ class Branches(keras.Model):
     network.
 
     Args:
-        network: images, or whatever it takes, to probabilities.
+        network: images, or whatever it takes, to probabilities; or to the probabilities of all branches.
     """
 
     def __init__(self, network: keras.Model, **options: Any) -> None:
         super().__init__(dtype="float32", **options)  # the network alone computes in less
         self.network = network  # before `branches`: the weights are in the network's order, as in its optimiser
-        self.branches = keras.Model(network.inputs, [*network.outputs, *auxiliary(network)])
+        further = [] if len(network.outputs) > 1 else auxiliary(network)
+        self.branches = keras.Model(network.inputs, [*network.outputs, *further])
 
     def call(self, inputs: Any, training: bool | None = None) -> list[Any]:
         """Probabilities of every branch, each float32 [batch, classes]; the network's own first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 from keras import layers
 
 from model.backbones import make_backbone
-from model.heads import HEADS
+from model.heads import HEADS, auxiliary
 from model.settings import TrainSettings
 from pipeline import InputError
 
@@ -76,6 +78,57 @@ def standardise(model: keras.Model, batches: Iterable[Any]) -> None:
 def fine_tune(model: keras.Model, count: int) -> None:
     """Trains the last `count` layers of a network's backbone from now on, and its head; compile it again then."""
     unfreeze(next(layer for layer in model.layers if isinstance(layer, keras.Model)), count)
+
+
+def head_of(model: keras.Model) -> keras.Model:
+    """The part of a network behind the backbone's features, with the network's own layers and weights.
+
+    Its outputs are those of the network and, behind them, its auxiliary branches, see `heads.auxiliary`.
+    """
+    return keras.Model(features_of(model).outputs, [*model.outputs, *auxiliary(model)], name="head")
+
+
+def features_of(model: keras.Model) -> keras.Model:
+    """The part of a network up to the backbone's features, with the network's own layers and weights."""
+    return keras.Model(model.inputs, model.get_layer(FEATURES).output, name="backbone")
+
+
+@dataclasses.dataclass
+class Shared:
+    """A frozen backbone for several networks, each of which begins as it would with one of its own.
+
+    Attributes:
+        backbone: as `build` takes it.
+        random_state: Python's random state after the backbone was made; what Keras initialises heads from.
+        statistics: mean and variance of the features, float32 [channels] each, once they are known.
+    """
+
+    backbone: keras.Model
+    random_state: object
+    statistics: list[np.ndarray] | None = None
+
+    @classmethod
+    def make(cls, settings: TrainSettings, *, image_size: int, seed: int) -> Shared:
+        """Makes the backbone as a network of that seed, in [0, 2**32), has it.
+
+        Raises:
+            InputError: a name or option is unknown, or the weights are not to be had.
+        """
+        keras.utils.set_random_seed(seed)
+        backbone = make_backbone(settings, image_size=image_size)
+        unfreeze(backbone, 0)
+        return cls(backbone, random.getstate())
+
+    def take(self) -> keras.Model:
+        """The backbone; what is made next is initialised as if it had just been made."""
+        random.setstate(self.random_state)  # type: ignore[arg-type]
+        return self.backbone
+
+    def standardise(self, model: keras.Model) -> bool:
+        """Copies the features' statistics into a network that standardises them, if they are known."""
+        if self.statistics is not None:
+            model.get_layer(STANDARDISED).set_weights(self.statistics)
+        return self.statistics is not None
 
 
 def unfreeze(backbone: keras.Model, count: int) -> None:

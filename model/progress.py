@@ -63,7 +63,9 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Hands the row on and prints its line."""
         self._stop_clock()
-        row = self._row(epoch + 1, logs or {})
+        row = epoch_row(
+            epoch + 1, logs or {}, self.model, images=self.images, seconds=self.seconds or 0.0, waited=self.waiting
+        )
         self.console.out(epoch_line(row, self.params["epochs"]), highlight=False)
         if self.on_row(row):
             self.model.stop_training = True
@@ -75,17 +77,29 @@ class Recorder(keras.callbacks.Callback):
             self.seconds = time.perf_counter() - self.began
             self.waiting = self.waited() - self.waited_before
 
-    def _row(self, epoch: int, logs: dict[str, Any]) -> Row:
-        seconds = self.seconds or 0.0
-        names = ("loss", "accuracy", "val_loss", "val_accuracy")
-        return {
-            "epoch": epoch,
-            **{name: float(logs[name]) for name in names},
-            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
-            "seconds": round(seconds, 3),
-            "images_per_second": round(self.images / seconds, 1),
-            "waiting_share": round(min(1.0, self.waiting / seconds), 4),
-        }
+
+def epoch_row(
+    epoch: int, logs: dict[str, Any], model: keras.Model, *, images: int, seconds: float, waited: float
+) -> Row:
+    """The row of `history.csv` about an epoch.
+
+    Args:
+        epoch: from 1.
+        logs: `loss`, `accuracy`, `val_loss` and `val_accuracy`.
+        model: compiled; its optimiser tells the learning rate.
+        images: that the epoch trained on.
+        seconds: that this took.
+        waited: seconds of these that passed in waiting for input.
+    """
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
+    return {
+        "epoch": epoch,
+        **{name: float(logs[name]) for name in names},
+        "learning_rate": float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
+        "seconds": round(seconds, 3),
+        "images_per_second": round(images / seconds, 1),
+        "waiting_share": round(min(1.0, waited / seconds), 4),
+    }
 
 
 def epoch_line(row: Row, epochs: int) -> str:

@@ -54,24 +54,45 @@ def train(
             a name, an option or the weights are not to be had; the loss is no longer a number.
     """
     console = console or Console()
-    begun = run.exists(out)
-    if begun and not resume:
+    if run.exists(out) and not resume:
         raise InputError(f"{out} holds a run. Pass --resume to go on with it, or another --out to start one.")
-    record = make_record(settings, inputs)
-    if begun:
-        record = _check_same(out, record)
-        if run.finished(out):
-            console.out(f"{out}: this run is finished, nothing is left to do.")
-            return json.loads((out / run.METRICS).read_text())
-    steps_per_epoch(record)
+    record = prepare(settings, inputs, out=out)
+    if run.finished(out):
+        console.out(f"{out}: this run is finished, nothing is left to do.")
+        return json.loads((out / run.METRICS).read_text())
     with precision.policy(record.environment["precision"]):
-        model, history = _restore(out, record) if begun and (out / run.STATE).exists() else _start(out, record)
+        model, history = open_run(out, record)
         for line in describe(record, model):
             console.out(line, highlight=False)
         if history:
             console.out(f"resumed after epoch {history[-1]['epoch']}", highlight=False)
         _fit(out, record, model, history, console)
-        return _finish(out, record, model, history, console)
+        return finish(out, record, model, history, console)
+
+
+def prepare(settings: TrainSettings, inputs: pipeline.Settings, *, out: Path) -> run.Record:
+    """What a run will be; nothing is written.
+
+    Raises:
+        InputError: it cannot be, or `out` holds a run that was started with other settings.
+    """
+    record = make_record(settings, inputs)
+    if run.exists(out):
+        record = _check_same(out, record)
+    steps_per_epoch(record)
+    return record
+
+
+def open_run(out: Path, record: run.Record, shared: network.Shared | None = None) -> tuple[keras.Model, list[run.Row]]:
+    """The compiled network of a run as the last epoch left it, and the epochs so far; begins the run if need be.
+
+    Args:
+        out: run folder.
+        record: what the run is.
+        shared: a backbone to use in place of one of its own.
+    """
+    begun = run.exists(out) and (out / run.STATE).exists()
+    return _restore(out, record, shared) if begun else _start(out, record, shared)
 
 
 def make_record(settings: TrainSettings, inputs: pipeline.Settings) -> run.Record:
@@ -138,20 +159,28 @@ def _check_same(out: Path, record: run.Record) -> run.Record:
     return dataclasses.replace(record, environment=record.environment | {"precision": old.environment["precision"]})
 
 
-def build_model(record: run.Record, settings: TrainSettings, *, epochs: int = 0) -> keras.Model:
+def build_model(
+    record: run.Record, settings: TrainSettings, shared: network.Shared | None = None, *, epochs: int = 0
+) -> keras.Model:
     """The network of a run, with the weights that `settings` name, compiled as it is after so many epochs."""
-    keras.utils.set_random_seed(record.inputs.seed % 2**32)
+    if shared is None:
+        keras.utils.set_random_seed(seed_of(record))
     first, *later = recipe.stages(settings)
     stage = later[0] if later and epochs > first.epochs else first
-    classes = len(record.dataset["class_names"])
-    model = network.build(stage, classes=classes, image_size=record.inputs.image_size)
+    backbone, classes = shared.take() if shared else None, len(record.dataset["class_names"])
+    model = network.build(stage, classes=classes, image_size=record.inputs.image_size, backbone=backbone)
     recipe.compile_network(model, stage, steps=steps_per_epoch(record))
     return model
 
 
-def _start(out: Path, record: run.Record) -> tuple[keras.Model, list[run.Row]]:
-    model = build_model(record, record.train)
-    if record.train.standardise:
+def seed_of(record: run.Record) -> int:
+    """What a run's network is made from, in [0, 2**32)."""
+    return record.inputs.seed % 2**32
+
+
+def _start(out: Path, record: run.Record, shared: network.Shared | None = None) -> tuple[keras.Model, list[run.Row]]:
+    model = build_model(record, record.train, shared)
+    if record.train.standardise and not (shared and shared.standardise(model)):
         batches = evaluation_batches(record, split="train").as_numpy_iterator()
         network.standardise(model, (images for images, _ in batches))
     run.write_record(out, record)
@@ -161,10 +190,10 @@ def _start(out: Path, record: run.Record) -> tuple[keras.Model, list[run.Row]]:
     return model, history
 
 
-def _restore(out: Path, record: run.Record) -> tuple[keras.Model, list[run.Row]]:
+def _restore(out: Path, record: run.Record, shared: network.Shared | None = None) -> tuple[keras.Model, list[run.Row]]:
     # All weights come from the checkpoint: neither a download nor the weight file is needed again.
     settings = dataclasses.replace(record.train, weights="none")
-    model = build_model(record, settings, epochs=len(run.read_history(out)))
+    model = build_model(record, settings, shared, epochs=len(run.read_history(out)))
     run.load_initial(out, model)
     return model, run.load_state(out, model)
 
@@ -195,10 +224,7 @@ def _fit_stage(
     stream, waited = feed(record, epoch=len(history))
 
     def on_row(row: run.Row) -> bool:
-        _require_finite(row, settings)
-        history.append(row)
-        averaged = len(history) - settings.epochs + settings.average_weights
-        run.save_state(out, model, history, averaged=averaged)
+        keep_row(out, record, model, history, row)
         return len(history) >= end or should_stop(history, settings.early_stopping)
 
     images = min(steps * record.inputs.batch_size, record.dataset["splits"]["train"])
@@ -213,6 +239,23 @@ def _fit_stage(
         shuffle=False,  # the stream is shuffled already
         verbose=0,
     )
+
+
+def is_over(record: run.Record, history: list[run.Row]) -> bool:
+    """Whether no epoch is left to train."""
+    return len(history) >= record.train.epochs or should_stop(history, record.train.early_stopping)
+
+
+def keep_row(out: Path, record: run.Record, model: keras.Model, history: list[run.Row], row: run.Row) -> None:
+    """Adds an epoch to the history, and saves it with what training changed.
+
+    Raises:
+        InputError: the loss is not a number; what was saved before stays.
+    """
+    _require_finite(row, record.train)
+    history.append(row)
+    averaged = len(history) - record.train.epochs + record.train.average_weights
+    run.save_state(out, model, history, averaged=averaged)
 
 
 def _require_finite(row: run.Row, settings: TrainSettings) -> None:
@@ -268,9 +311,10 @@ def _tensorboard(out: Path, settings: TrainSettings) -> list[keras.callbacks.Cal
     return [keras.callbacks.TensorBoard(out / "tensorboard")]
 
 
-def _finish(
+def finish(
     out: Path, record: run.Record, model: keras.Model, history: list[run.Row], console: Console
 ) -> dict[str, Any]:
+    """Writes and evaluates the trained networks, and marks the run as finished; returns what `metrics.json` holds."""
     best, split = run.best_epoch(history), final_split(record)
     title = f"{record.dataset['name']}, {record.train.backbone}, {record.train.head} head"
     plots.draw_curves(history, out / "curves.png", title=title, held_out=held_out_split(record))
