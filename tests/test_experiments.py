@@ -10,7 +10,7 @@ import tiny_dataset
 from click.testing import CliRunner
 from keras import layers
 
-from model import backbones, comparison, evaluate, experiments, plots, recipe, results, run
+from model import backbones, comparison, evaluate, experiments, plots, recipe, report, results, run
 from model.experiments import Experiment, Protocol
 from pipeline import InputError
 
@@ -31,6 +31,7 @@ def quick():
         patch.setattr(experiments, "EXPERIMENTS", EXPERIMENTS)
         for name in ("draw_curves", "draw_confusion", "draw_calibration"):
             patch.setattr(plots, name, lambda *_, **__: None)
+        patch.setattr(report, "write_run", lambda *_, **__: None)
         yield
 
 
