@@ -1,14 +1,12 @@
 """`python -m model.experiments --out DIR`: the reference system's nine experiments, or an ablation, as a set of runs.
 
 OUT/runs/NAME/ are run folders as `model.train` writes them; OUT/results.json has a row for each, OUT/table.md is the
-table. The same command goes on where it was stopped.
+table, OUT/report.html the report. The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import importlib.util
 import re
 import time
 from collections.abc import Iterator
@@ -20,7 +18,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 import pipeline
-from model import lockstep, recipe, results, train
+from model import lockstep, recipe, report, results, train
 from model.settings import TrainSettings
 from pipeline import InputError, cli
 
@@ -206,12 +204,14 @@ def perform(planned: list[Planned], *, out: Path, sequential: bool, console: Con
     except InputError as error:
         failure = error
     rows = results.merge(out, [], order)
+    if rows:
+        report.write_set(out)
     console.print(results.as_table(rows))
     for note in results.notes(rows):
         console.print(f"* {note}", highlight=False)
     console.out(
         f"{done} runs in {time.perf_counter() - began:.1f} s. Written: {out}/ ({results.RESULTS}, "
-        f"{results.TABLE}, runs/)",
+        f"{results.TABLE}, report.html, runs/)",
         highlight=False,
     )
     if failure:
@@ -313,8 +313,6 @@ def main(
     variants = recipe.ABLATION if ablation else None
     planned = plan(chosen, settings, inputs, out=out, config=config, seeds=seeds, folds=folds, variants=variants)
     perform(planned, out=out, sequential=sequential, console=console)
-    if importlib.util.find_spec("model.report"):
-        importlib.import_module("model.report").write_set(out)
 
 
 if __name__ == "__main__":

@@ -206,7 +206,7 @@ class _Features:
         self._forward = stepping.forward(fed)
         batches, self.waited = train.feed(record, epoch=epoch)
         self._stream = iter(batches)
-        split = train.held_out_split(record)
+        split = run.held_out_split(record)
         self._held_out = evaluation_batches(record, split=split, cache=record.inputs.cache)
         bytes_each = math.prod(backbone.output_shape[1:]) * tf.as_dtype(backbone.compute_dtype).size
         self._kept: list[tuple[Any, Any]] | None = None

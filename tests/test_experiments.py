@@ -10,7 +10,7 @@ import tiny_dataset
 from click.testing import CliRunner
 from keras import layers
 
-from model import backbones, evaluate, experiments, plots, recipe, results, run
+from model import backbones, comparison, evaluate, experiments, plots, recipe, report, results, run
 from model.experiments import Experiment, Protocol
 from pipeline import InputError
 
@@ -31,6 +31,7 @@ def quick():
         patch.setattr(experiments, "EXPERIMENTS", EXPERIMENTS)
         for name in ("draw_curves", "draw_confusion", "draw_calibration"):
             patch.setattr(plots, name, lambda *_, **__: None)
+        patch.setattr(report, "write_run", lambda *_, **__: None)
         yield
 
 
@@ -150,7 +151,7 @@ def test_what_is_missing_is_named_with_the_command_that_prepares_it(tiny_dir, mo
 
 
 def test_published_figures_have_a_source():
-    with results.PUBLISHED.open(newline="") as file:
+    with comparison.PUBLISHED.open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         assert row["dataset"] in {each.dataset for each in NINE}

@@ -14,7 +14,7 @@ from keras import layers
 from rich.console import Console
 
 import pipeline
-from model import backbones, lockstep, network, plots, run, train
+from model import backbones, lockstep, network, plots, report, run, train
 from model.settings import TrainSettings
 from pipeline import InputError
 
@@ -27,6 +27,7 @@ def quick():
         patch.setitem(backbones.BACKBONES, "small", backbones.Backbone(small, "tf"))
         for name in ("draw_curves", "draw_confusion", "draw_calibration"):
             patch.setattr(plots, name, lambda *_, **__: None)
+        patch.setattr(report, "write_run", lambda *_, **__: None)
         yield
 
 
