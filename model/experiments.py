@@ -7,8 +7,6 @@ table. The same command goes on where it was stopped.
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import importlib.util
 import re
 import time
 from collections.abc import Iterator
@@ -20,7 +18,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 import pipeline
-from model import lockstep, recipe, results, train
+from model import lockstep, recipe, report, results, train
 from model.settings import TrainSettings
 from pipeline import InputError, cli
 
@@ -313,8 +311,7 @@ def main(
     variants = recipe.ABLATION if ablation else None
     planned = plan(chosen, settings, inputs, out=out, config=config, seeds=seeds, folds=folds, variants=variants)
     perform(planned, out=out, sequential=sequential, console=console)
-    if importlib.util.find_spec("model.report"):
-        importlib.import_module("model.report").write_set(out)
+    console.out(f"Written: {report.write_set(out)}", highlight=False)
 
 
 if __name__ == "__main__":
