@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import statistics
@@ -11,14 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model import charts, run
+from model import charts, results, run
 from pipeline import InputError
-
-RESULTS = "results.json"
-PUBLISHED = Path(__file__).with_name("published.csv")
-
-# What the rows of one group have in common; they differ in seed or fold.
-KEY = ("experiment", "name", "dataset", "protocol")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,10 +68,10 @@ def compare(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: results.json is missing, damaged or empty.
     """
-    path = folder / RESULTS
+    path = folder / results.RESULTS
     try:
         rows = json.loads(path.read_text())
-        groups = gather(folder, rows)
+        groups, notes = gather(folder, rows), results.notes(rows)
     except FileNotFoundError:
         raise InputError(f"{path} is missing. Name the --out folder of model.experiments.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -86,7 +79,7 @@ def compare(folder: Path) -> dict[str, Any]:
     if not groups:
         raise InputError(f"{path} has no rows. Run model.experiments first.")
     comparisons = ablations(groups)
-    literature = published({str(row["dataset"]).partition("/")[0] for row in rows})
+    literature = results.published({str(row["dataset"]).partition("/")[0] for row in rows})
     shown = {"result": True, "experiments": True, "curves": True, "ablations": comparisons, "published": literature}
     return {
         "groups": groups,
@@ -96,6 +89,7 @@ def compare(folder: Path) -> dict[str, Any]:
         "curves": curves(groups),
         "ablations": comparisons,
         "literature": literature,
+        "notes": notes,
         "environments": sorted({_environment(row.get("environment")) for row in rows}),
         "sections": {name: name.capitalize() for name, there in shown.items() if there}
         | {"environment": "Environment"},
@@ -104,12 +98,10 @@ def compare(folder: Path) -> dict[str, Any]:
 
 def gather(folder: Path, rows: Sequence[dict[str, Any]]) -> list[Group]:
     """Groups the rows in the order in which they first appear."""
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
         if not 0 <= row["accuracy"] <= 1:
             raise ValueError(f"accuracy must be in [0, 1]. Received: {row['accuracy']}")
-        groups.setdefault(tuple(row.get(name) for name in KEY), []).append(row)
-    return [_group(folder, members) for members in groups.values()]
+    return [_group(folder, members) for members in results.gather(rows)]
 
 
 def _group(folder: Path, rows: list[dict[str, Any]]) -> Group:
@@ -180,14 +172,6 @@ def _accuracy_axis(groups: Sequence[Group]) -> charts.Axis:
     ends = [_accuracy(group) + sign * (group.deviation or 0.0) for group in groups for sign in (-1.0, 1.0)]
     ends += [group.published for group in groups if isinstance(group.published, float)]
     return charts.value_axis(max(min(ends), 0.0), min(max(ends), 1.0), text=charts.percent)
-
-
-def published(datasets: set[str]) -> list[dict[str, str]]:
-    """Figures that others reported on the same datasets: rows of published.csv."""
-    if not PUBLISHED.is_file():
-        return []
-    with PUBLISHED.open(encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file) if row["dataset"] in datasets]
 
 
 def _environment(value: object) -> str:

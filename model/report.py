@@ -236,10 +236,13 @@ def _card_facts(record: run.Record, card: dict[str, Any]) -> dict[str, str]:
     """What the builder found out, as text by label; a key that nobody expects is shown as it is."""
     images = sum(sum(counts) for counts in card["counts"].values())
     facts = {"images": f"{images:,}", "on disk": f"{card['bytes'] / 2**20:,.1f} MiB"}
-    return facts | {name.replace("_", " "): _fact(value) for name, value in card["facts"].items() if value is not None}
+    told = {name: value for name, value in card["facts"].items() if value is not None and name != "class_counts"}
+    return facts | {name.replace("_", " "): _fact(value) for name, value in told.items()}
 
 
 def _fact(value: Any) -> str:
+    if isinstance(value, dict) and any(isinstance(item, dict) for item in value.values()):
+        return "; ".join(f"{name.replace('_', ' ')}: {_fact(item)}" for name, item in value.items())
     if isinstance(value, dict):
         return ", ".join(f"{name} {_fact(item)}" for name, item in value.items())
     if isinstance(value, list):

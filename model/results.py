@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import statistics
 from collections.abc import Iterable, Sequence
@@ -11,9 +12,13 @@ from typing import Any
 from rich.table import Table
 
 from model import run
-from model.comparison import KEY, RESULTS, published
 
+RESULTS = "results.json"
 TABLE = "table.md"
+PUBLISHED = Path(__file__).with_name("published.csv")
+
+# What the runs of one line of the table have in common; they differ in seed and fold.
+KEY = ("experiment", "name", "dataset", "protocol")
 
 COLUMNS = ("#", "what", "dataset", "protocol", "runs", "split (images)", "accuracy", "macro F1", "loss", "published")
 
@@ -164,3 +169,9 @@ def as_table(rows: Sequence[dict[str, Any]]) -> Table:
     for group in gather(rows):
         table.add_row(*cells(group))
     return table
+
+
+def published(datasets: set[str]) -> list[dict[str, str]]:
+    """What others reported on these datasets: rows of `published.csv`."""
+    with PUBLISHED.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row["dataset"] in datasets]

@@ -10,7 +10,7 @@ import report_samples
 import tiny_dataset
 from click.testing import CliRunner
 
-from model import charts, comparison, metrics, pictures, report, run
+from model import charts, comparison, metrics, pictures, report, results, run
 
 
 @pytest.fixture(scope="module")
@@ -111,19 +111,21 @@ def test_what_is_no_finished_run_or_set_is_refused(folder, tmp_path):
         assert message in outcome.stderr
         assert outcome.stderr.count("\n") == 1
     assert (tmp_path / report.REPORT).read_text() == "kept"
-    (tmp_path / comparison.RESULTS).write_text("[]")
+    (tmp_path / results.RESULTS).write_text("[]")
     outcome = CliRunner().invoke(report.main, ["--set", str(tmp_path)])
     assert "has no rows" in outcome.stderr
 
 
 def test_left_out_files_are_listed_and_escaped(folder, tmp_path, monkeypatch):
-    card = {"counts": {"train": [1, 1, 1]}, "bytes": 2**20, "facts": {"storage": "raw", "odd": {"a": 1}}}
+    facts = {"odd": {"a": 1}, "source_sizes": {"width": {"median": 1600}, "height": {"median": 400}}}
+    card = {"counts": {"train": [1, 1, 1]}, "bytes": 2**20, "facts": facts}
     bad = [{"filename": "<script>x</script>.jpg", "reason": "truncated"}]
     monkeypatch.setattr(pictures, "card", lambda record: card | {"bad": bad})
     page = report.write_run(report_samples.copy(folder, tmp_path / "run")).read_text()
     assert "<script" not in page
     assert "&lt;script&gt;x&lt;/script&gt;.jpg" in page
     assert "odd a 1" in text(page)
+    assert "source sizes width: median 1,600; height: median 400" in text(page)
     assert "on disk 1.0 MiB" in text(page)
 
 
@@ -163,7 +165,7 @@ def experiments(tmp_path_factory):
 
 
 def test_repeats_are_gathered(experiments):
-    rows = json.loads((experiments / comparison.RESULTS).read_text())
+    rows = json.loads((experiments / results.RESULTS).read_text())
     first, second, third = comparison.gather(experiments, rows)
     assert (first.title, second.title, third.title) == ("1", "8", "mixup")
     assert first.mean("accuracy") == pytest.approx(0.52)
@@ -190,7 +192,7 @@ def test_a_set_is_shown_beside_the_published_figures(experiments):
 
 
 def test_curves_of_a_set_share_their_axes(experiments):
-    rows = json.loads((experiments / comparison.RESULTS).read_text())
+    rows = json.loads((experiments / results.RESULTS).read_text())
     shown = comparison.curves(comparison.gather(experiments, rows))
     for measure in ("accuracy", "loss"):
         axes = {(chart.x.low, chart.x.high, chart.y.low, chart.y.high) for _, chart in shown[measure]}
@@ -202,9 +204,9 @@ def test_curves_of_a_set_share_their_axes(experiments):
 
 
 def test_damaged_results_are_refused(experiments, tmp_path):
-    rows = json.loads((experiments / comparison.RESULTS).read_text())
+    rows = json.loads((experiments / results.RESULTS).read_text())
     rows[0]["accuracy"] = 54
-    (tmp_path / comparison.RESULTS).write_text(json.dumps(rows))
+    (tmp_path / results.RESULTS).write_text(json.dumps(rows))
     with pytest.raises(report.InputError, match=r"results.json is not the result.*Received: 54"):
         report.write_set(tmp_path)
 
