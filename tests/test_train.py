@@ -235,8 +235,8 @@ def test_the_device_tier_trains_the_same_and_resumes(finished, settings, tmp_pat
     settings = dataclasses.replace(settings, steps_per_execution=3)
     save, epochs = run.save_state, itertools.count()
 
-    def interrupted(*arguments):
-        save(*arguments)
+    def interrupted(*arguments, **options):
+        save(*arguments, **options)
         if next(epochs) == 2:
             raise KeyboardInterrupt
 
