@@ -19,8 +19,9 @@ from model.run import write_atomically
 # Perceptually uniform, and dark where there is nothing to see.
 COLORS = matplotlib.colormaps["inferno"]
 
-# How much of the colours an overlay shows where a map is highest; where it is lowest, the photograph alone is seen.
-OPACITY = 0.75
+# How much of an overlay is the map's colour; the rest is the photograph, in grey, or its own colours would be taken for
+# the map's.
+OPACITY = 0.6
 
 # Classes whose maps are drawn, the most probable first.
 CLASSES_DRAWN = 3
@@ -69,7 +70,7 @@ def heat(values: np.ndarray, size: int) -> np.ndarray:
 
 
 def overlay(photo: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Draws a map over its photograph: the hotter a place, the more of the map's colour covers it.
+    """Draws a map over its photograph, which is seen through it in grey: the brighter, the hotter.
 
     Args:
         photo: uint8 [s, s, 3].
@@ -78,9 +79,8 @@ def overlay(photo: np.ndarray, values: np.ndarray) -> np.ndarray:
     Returns:
         uint8 [s, s, 3].
     """
-    hot = heat(values, len(photo))
-    share = OPACITY * hot[..., None]
-    mixed = (1 - share) * photo + share * 255 * COLORS(hot)[..., :3]
+    grey = np.asarray(Image.fromarray(photo).convert("L"))[..., None]
+    mixed = (1 - OPACITY) * grey + OPACITY * 255 * COLORS(heat(values, len(photo)))[..., :3]
     return np.round(mixed).astype(np.uint8)
 
 

@@ -55,14 +55,14 @@ def test_heat_is_enlarged_bilinearly_and_spans_0_to_1():
     np.testing.assert_array_equal(explain.heat(np.full((3, 3), 5.0), 4), np.zeros((4, 4)))
 
 
-def test_an_overlay_leaves_cold_places_and_colours_hot_ones():
-    photo = np.full((4, 4, 3), 100, np.uint8)
+def test_an_overlay_is_a_map_of_colours_over_a_grey_photograph():
+    photo = np.zeros((4, 4, 3), np.uint8)
+    photo[...] = (255, 0, 0)  # as grey: 76
     drawn = explain.overlay(photo, np.array([[0.0, 8.0], [0.0, 8.0]]))
     assert drawn.dtype == np.uint8
-    np.testing.assert_array_equal(drawn[:, 0], photo[:, 0])
-    hottest = np.array([252, 255, 164])  # the last colour of inferno
-    np.testing.assert_allclose(drawn[0, 3], 0.25 * 100 + 0.75 * hottest, atol=1)
-    np.testing.assert_array_equal(explain.overlay(photo, np.zeros((2, 2))), photo)
+    coldest, hottest = np.array([0, 0, 4]), np.array([252, 255, 164])  # the ends of inferno
+    np.testing.assert_allclose(drawn[0, 0], 0.4 * 76 + 0.6 * coldest, atol=1)
+    np.testing.assert_allclose(drawn[0, 3], 0.4 * 76 + 0.6 * hottest, atol=1)
 
 
 def write_run(folder):

@@ -134,7 +134,7 @@ def test_the_loss_is_half_and_half_and_the_accuracy_that_of_the_probabilities():
 
 def test_a_network_without_further_branches_is_trained_as_it_is():
     model = make("gap")
-    compile_network(model, SETTINGS)
+    compile_network(model, SETTINGS, steps=1)
     fed = heads.Branches(model)
     compile_with(model.optimizer, fed, SETTINGS)
     labels = np.array([0, 2, 1, 1], "int32")

@@ -235,8 +235,8 @@ def test_the_device_tier_trains_the_same_and_resumes(finished, settings, tmp_pat
     settings = dataclasses.replace(settings, steps_per_execution=3)
     save, epochs = run.save_state, itertools.count()
 
-    def interrupted(*arguments):
-        save(*arguments)
+    def interrupted(*arguments, **options):
+        save(*arguments, **options)
         if next(epochs) == 2:
             raise KeyboardInterrupt
 
@@ -256,7 +256,7 @@ def test_pixels_that_do_not_fit_name_the_tier_to_use(settings, monkeypatch):
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
     monkeypatch.setattr(device.OnDevice, "add_weight", full)
-    model = keras.Sequential([keras.Input((32, 32, 3))])
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()])
     with pytest.raises(InputError, match=r"do not fit into the accelerator's memory; use cache='memory'"):
         device.OnDevice(model, INPUTS, dataset=settings.dataset, data_dir=settings.data_dir)
 
