@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import mmap
 import os
+import sys
 import threading
 import time
 import weakref
@@ -22,6 +23,7 @@ from pipeline.settings import InputError
 
 _RESIDENT = 2**28  # bytes of pages that may count as this process's own
 _MAP_FIXED = 0x10  # the same on Linux and macOS; Python does not name it
+_MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0  # Python names it from 3.13 on
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of <malloc.h>
 
 
@@ -49,7 +51,7 @@ def map_files(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     sizes = [os.path.getsize(path) for path in paths]
     pages = [-(-size // mmap.PAGESIZE) * mmap.PAGESIZE for size in sizes]
     bases = np.cumsum([0, *pages])
-    area = mmap.mmap(-1, int(bases[-1]))  # reserves addresses only; the files take their place
+    area = _addresses(int(bases[-1]))
     address = ctypes.addressof(ctypes.c_char.from_buffer(area))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
@@ -62,6 +64,18 @@ def map_files(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
                 raise InputError(f"{path} cannot be mapped into memory: {os.strerror(ctypes.get_errno())}.")
     threading.Thread(target=_give_back, args=(weakref.ref(area),), daemon=True).start()
     return np.frombuffer(area, np.uint8), bases[:-1]
+
+
+def _addresses(size: int) -> mmap.mmap:
+    """A run of addresses without memory behind them, however many: files are to take their place.
+
+    Raises:
+        InputError: the system refuses.
+    """
+    try:
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE)
+    except OSError as error:
+        raise InputError(f"{size / 2**30:.1f} GiB of shards cannot be mapped into memory: {error.strerror}.") from None
 
 
 def _give_back(area: weakref.ref[mmap.mmap]) -> None:

@@ -401,3 +401,17 @@ def test_a_bank_that_does_not_fit_is_refused_before_it_is_read(data_dir, monkeyp
     monkeypatch.setattr(bank, "_read_all", None)
     with pytest.raises(pipeline.InputError, match="use cache='none'"):
         load(storage, data_dir, cache="memory")
+
+
+def test_more_bytes_than_there_is_memory_can_be_mapped(tmp_path):
+    paths = []
+    for number in range(8):
+        path = tmp_path / str(number)
+        with path.open("wb") as file:
+            file.truncate(2**37)  # 128 GiB that take no room on the disk
+            file.seek(-1, 2)
+            file.write(bytes([number]))
+        paths.append(str(path))
+    data, bases = mapping.map_files(tuple(paths))
+    assert len(data) == 2**40
+    assert [data[base + 2**37 - 1] for base in bases] == list(range(8))
