@@ -19,11 +19,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from bench import report
 from bench.inputs import STORAGES
-from bench.rows import Row, commit, cores, environment, write_json
+from bench.rows import Row, commit, environment, write_json
 from pipeline import InputError, cli
 
 ONE, ALL = "build-1-core", "build-all-cores"
+HEADINGS = ("storage", "cores", "images/s", "spread", "x one core", "CPU ms/image", "seconds", "MB on disk")
 
 
 @click.command(cls=cli.Command)
@@ -91,22 +93,34 @@ def make_row(name: str, storage: str, dataset: str, results: Sequence[dict[str, 
 def show(rows: Sequence[Row], console: Console) -> None:
     """One line for each storage and number of cores."""
     table = Table(title=f"{rows[0].dataset}, {rows[0].images:,} images", title_justify="left")
-    for heading in ("storage", "cores", "images/s", "spread", "x one core", "CPU ms/image", "seconds", "MB on disk"):
-        table.add_column(heading, justify="left" if heading == "storage" else "right")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == HEADINGS[0] else "right")
+    for line in _lines(rows):
+        table.add_row(*line)
+    console.print(table)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The same table for a page."""
+    lines = [HEADINGS, ("---", *["---:"] * (len(HEADINGS) - 1)), *_lines(rows)]
+    return f"{report.pipes(lines)}\n\n{report.setting(rows[0])}"
+
+
+def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     one = {row.storage: row.images_per_second or 0.0 for row in rows if row.contestant == ONE}
-    for row in rows:
-        rate = row.images_per_second or 0.0
-        table.add_row(
+    return [
+        (
             row.storage,
-            "1" if row.contestant == ONE else str(cores()),
-            f"{rate:,.1f}",
+            "1" if row.contestant == ONE else str(row.environment["cores"]),
+            f"{row.images_per_second or 0.0:,.1f}",
             f"{row.spread or 0:.0%}",
-            f"{rate / one[row.storage]:.2f}",
+            f"{(row.images_per_second or 0.0) / one[row.storage]:.2f}",
             f"{1000 * (row.cpu_seconds_per_image or 0):.2f}",
             f"{row.build_seconds or 0:.1f}",
             f"{(row.bytes_on_disk or 0) / 1e6:,.1f}",
         )
-    console.print(table)
+        for row in rows
+    ]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from bench import curves, diagnosis, memory, report, stages, utilisation
+from bench import build, curves, diagnosis, memory, report, stages, start, utilisation
 from bench.grid import MEMORY
 from bench.rows import BASELINE, Row, read_json
 from pipeline import InputError, cli
@@ -55,7 +55,8 @@ def _of_rows(show: Callable[[list[Row]], str]) -> Callable[[Path], str]:
 TABLES: dict[str, Callable[[Path], str]] = {
     "headline": _of_rows(headline),
     "throughput": _of_rows(report.markdown),
-    "start": _of_rows(report.start_markdown),
+    "start": _of_rows(start.markdown),
+    "build": _of_rows(build.markdown),
     "scaling": _of_rows(curves.markdown),
     "memory": _of_rows(memory.markdown),
     "utilisation": _of_rows(utilisation.markdown),

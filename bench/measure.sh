@@ -4,22 +4,25 @@
 #   bench/measure.sh DATA_DIR [MANUAL_DIR] [PART...]
 # DATA_DIR holds emotionroi in all storages; what it lacks is built from MANUAL_DIR. Other loaders are measured where
 # `make peers` has installed them. MANUAL_DIR may be "". PARTs are:
-# throughput stages memory training emulation scaling; default: all.
+# throughput start build stages memory training emulation scaling; default: all.
 set -euo pipefail
 usage="usage: bench/measure.sh DATA_DIR [MANUAL_DIR] [PART...]"
 data=$(realpath --canonicalize-missing "${1:?$usage}")
-source=(--data_dir "$data")
-[ -z "${2:-}" ] || source+=(--manual_dir "$(realpath "$2")")
+manual=()
+[ -z "${2:-}" ] || manual=(--manual_dir "$(realpath "$2")")
 shift $(($# < 2 ? $# : 2))
-parts=${*:-throughput stages memory training emulation scaling}
+parts=${*:-throughput start build stages memory training emulation scaling}
 cd "$(dirname "$0")/.."
 export TF_CPP_MIN_LOG_LEVEL=3
 out=demo/measured # git ignores it, so that the rows name a commit and not a changed tree
 mkdir -p $out
 for part in $parts; do
     began=$SECONDS
+    source=(--data_dir "$data" "${manual[@]}")
     case $part in
     throughput) command=(bench.throughput --limits --seconds 3 --plot $out/throughput.png) ;;
+    start) command=(bench.start --times 3) ;;
+    build) command=(bench.build --pairs 5) source=("${manual[@]}") ;;
     stages) command=(bench.stages --seconds 2) ;;
     memory) command=(bench.memory --seconds 1) ;;
     training) command=(bench.training --backbone_options alpha=0.25 --seconds 5 --plot $out/training.png) ;;
@@ -33,4 +36,4 @@ done
 for part in $parts; do
     cp $out/"$part".* docs/
 done
-"${PYTHON:-.venv/bin/python}" -m bench.docs README.md docs/*.md
+"${PYTHON:-.venv/bin/python}" -m bench.docs README.md builders/README.md docs/*.md

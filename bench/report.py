@@ -66,25 +66,6 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join([pipes(lines), "", *([*notes, ""] if notes else []), setting(rows[0])])
 
 
-def start_markdown(rows: Sequence[Row]) -> str:
-    """The tiers' seconds from the start of a cold process to the first batch, and those of TensorFlow's import alone.
-
-    Next to nothing but TensorFlow is imported for the original generator, so its imports stand for TensorFlow's.
-    """
-    lines = [
-        ("work", "contestant", "imports s", "first batch s", "both s", "TensorFlow's import s"),
-        ("---", "---", *["---:"] * 4),
-    ]
-    imports = {row.work: row.start_seconds for row in rows if row.contestant == BASELINE}
-    for row in rows:
-        if row.tier != "-" and row.start_seconds is not None and row.first_batch_seconds is not None:
-            seconds = (row.start_seconds, row.first_batch_seconds, row.start_seconds + row.first_batch_seconds)
-            lines.append(
-                (row.work, row.contestant, *(_text(each, ".1f") for each in (*seconds, imports.get(row.work))))
-            )
-    return f"{pipes(lines)}\n\n{setting(rows[0])}"
-
-
 def pipes(lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table of lines of cells, the second of which is the ruler."""
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

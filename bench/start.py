@@ -21,6 +21,8 @@ from bench.rows import Row
 from bench.settings import Settings
 from pipeline import cli
 
+HEADINGS = ("work", "contestant", "imports s", "first batch s", "both s", "allowed s")
+
 
 @click.command(cls=cli.Command)
 @cli.options(Settings, exclude=("contestants", "seconds", "plot"))
@@ -62,16 +64,26 @@ def allowed(import_seconds: float) -> float:
 
 def print_table(rows: Sequence[Row], console: Console) -> None:
     """Seconds of every start beside what is allowed."""
-    limit = allowed(seconds(rows[0]))
-    table = Table(title=f"seconds from the start of a process to its first batch; allowed: {limit:.1f}")
-    for heading in ("work", "contestant", "imports", "first batch", "all", ""):
-        table.add_column(heading, justify="left" if heading in ("work", "contestant", "") else "right")
+    table = Table(title="seconds from the start of a process to its first batch", title_justify="left")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right")
     for row in rows:
-        parts = [f"{part:.2f}" for part in (row.start_seconds or 0.0, row.first_batch_seconds or 0.0, seconds(row))]
-        verdict = row.status if row.status != "ok" else "within" if seconds(row) <= limit else "OVER"
-        table.add_row(row.work, row.contestant, *parts, verdict)
+        table.add_row(*cells(row, rows[0]))
     console.print(table)
     console.print(report.setting(rows[-1]), highlight=False, soft_wrap=True)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The same table for a page."""
+    lines = [HEADINGS, ("---", "---", *["---:"] * 4), *(cells(row, rows[0]) for row in rows)]
+    return f"{report.pipes(lines)}\n\n{report.setting(rows[-1])}"
+
+
+def cells(row: Row, of_import: Row) -> tuple[str, ...]:
+    """The table's line about a row; what failed says so in the place of the last number."""
+    parts = (row.start_seconds or 0.0, row.first_batch_seconds or 0.0, seconds(row))
+    limit = "-" if row is of_import else f"{allowed(seconds(of_import)):.1f}"
+    return row.work, row.contestant, *(f"{part:.2f}" for part in parts), limit if row.status == "ok" else row.status
 
 
 if __name__ == "__main__":
