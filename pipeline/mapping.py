@@ -62,7 +62,7 @@ def map_files(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
             flags = mmap.MAP_PRIVATE | _MAP_FIXED
             if libc.mmap(place, size, mmap.PROT_READ, flags, file.fileno(), 0) != place:
                 raise InputError(f"{path} cannot be mapped into memory: {os.strerror(ctypes.get_errno())}.")
-    threading.Thread(target=_give_back, args=(weakref.ref(area),), daemon=True).start()
+    threading.Thread(target=_give_back, args=(weakref.ref(area), _resident_file_bytes()), daemon=True).start()
     return np.frombuffer(area, np.uint8), bases[:-1]
 
 
@@ -78,13 +78,12 @@ def _addresses(size: int) -> mmap.mmap:
         raise InputError(f"{size / 2**30:.1f} GiB of shards cannot be mapped into memory: {error.strerror}.") from None
 
 
-def _give_back(area: weakref.ref[mmap.mmap]) -> None:
-    """Lets go of the pages that were read whenever they come to `_RESIDENT` bytes, until nobody uses the area.
+def _give_back(area: weakref.ref[mmap.mmap], floor: int) -> None:
+    """Lets go of the pages that were read whenever they come to `_RESIDENT` bytes above `floor`, while an area is used.
 
     They stay in the page cache, where they are found again, but no longer count as this process's own: it stays small,
     however large the files are.
     """
-    floor = _resident_file_bytes()
     while (mapped := area()) is not None:
         if _resident_file_bytes() > floor + _RESIDENT:
             mapped.madvise(mmap.MADV_DONTNEED)

@@ -10,7 +10,7 @@ import tiny_dataset
 from click.testing import CliRunner
 from keras import layers
 
-from model import backbones, comparison, evaluate, experiments, plots, recipe, report, results, run
+from model import backbones, evaluate, experiments, plots, recipe, report, results, run
 from model.experiments import Experiment, Protocol
 from pipeline import InputError
 
@@ -151,7 +151,7 @@ def test_what_is_missing_is_named_with_the_command_that_prepares_it(tiny_dir, mo
 
 
 def test_published_figures_have_a_source():
-    with comparison.PUBLISHED.open(newline="") as file:
+    with results.PUBLISHED.open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         assert row["dataset"] in {each.dataset for each in NINE}

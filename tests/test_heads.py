@@ -172,7 +172,7 @@ def test_two_branches_are_trained_alike_on_every_tier_and_resume(tmp_path, monke
     settings, inputs = dataclasses.replace(settings, steps_per_execution=3), dataclasses.replace(inputs, cache="device")
     with monkeypatch.context() as patch:
         patch.setattr(train, "should_stop", lambda history, patience: len(history) == 1)
-        patch.setattr(train, "_finish", lambda *_: None)
+        patch.setattr(train, "finish", lambda *_: None)
         train.train(settings, inputs, out=other, console=quiet)
     train.train(settings, inputs, out=other, resume=True, console=quiet)
     assert [row["epoch"] for row in history(other)] == ["1", "2"]
