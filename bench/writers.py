@@ -5,8 +5,10 @@ IMAGES are class folders of JPEG files or of pixels as `.npy`. It runs in the en
 
 from __future__ import annotations
 
+import os
 import random
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,9 +90,13 @@ def write_litdata(samples: Sequence[Sample], target: Path) -> None:
     """LitData: chunks of JPEG files and integers."""
     import litdata
 
-    litdata.optimize(
-        fn=_litdata_sample, inputs=list(samples), output_dir=str(target), chunk_bytes="64MB", num_workers=1
-    )
+    with tempfile.TemporaryDirectory(prefix="litdata-") as scratch:
+        # It empties these folders first; by default they are /tmp/data and /tmp/chunks, whatever may lie there.
+        for name in ("DATA_OPTIMIZER_CACHE_FOLDER", "DATA_OPTIMIZER_DATA_CACHE_FOLDER"):
+            os.environ[name] = os.path.join(scratch, name)
+        litdata.optimize(
+            fn=_litdata_sample, inputs=list(samples), output_dir=str(target), chunk_bytes="64MB", num_workers=1
+        )
 
 
 def _litdata_sample(sample: Sample) -> dict[str, Any]:
