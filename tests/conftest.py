@@ -20,6 +20,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name != "test_jax.py")
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """Fresh weights are the same in every run of the tests."""
+    keras.utils.set_random_seed(0)
+
+
 def picture(seed: int, size: tuple[int, int]) -> Image.Image:
     """Blurred noise with some grain: smooth and sharp parts in every colour."""
     rng = np.random.default_rng(seed)
