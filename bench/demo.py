@@ -12,10 +12,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench.inputs import DEMO, build
+from bench.inputs import DEMO, build, sample_folders
 from pipeline import InputError, cli
 
-PHOTOS = DEMO / "photos"
 # Small pictures, and a backbone whose features are of use even with random weights, where others cannot be had.
 BACKBONE = ("--backbone", "densenet121", "--image_size", "96", "--standardise", "--learning_rate", "0.003")
 CONTESTANTS = (
@@ -31,16 +30,17 @@ def main(images: int, epochs: int, seconds: float) -> None:
     """Draws, builds, previews, trains and measures in ./demo; what is there already is used again."""
     started = time.monotonic()
     console = Console()
-    data, run = str(DEMO / "data"), DEMO / "run"
-    command("builders.sample", str(PHOTOS), "--images", str(images))
-    build("emotionroi", None, manual_dir=str(PHOTOS), data_dir=data)
-    build("twitter1", "raw256", manual_dir=str(PHOTOS), data_dir=data)
+    photos, data = map(str, sample_folders(images))
+    run = DEMO / "run"
+    command("builders.sample", photos, "--images", str(images))
+    build("emotionroi", None, manual_dir=photos, data_dir=data)
+    build("twitter1", "raw256", manual_dir=photos, data_dir=data)
     command("pipeline.preview", "--data_dir", data, "--out", str(DEMO / "preview.png"))
     weights = train(run, "--data_dir", data, "--epochs", str(epochs))
     files = ("--json", str(DEMO / "throughput.json"), "--plot", str(DEMO / "throughput.png"))
     command("bench.throughput", "--data_dir", data, "--seconds", str(seconds), "--contestants", CONTESTANTS, *files)
     console.rule("demo")
-    for line in summary(run, weights, images, seconds=time.monotonic() - started):
+    for line in summary(run, weights, data, seconds=time.monotonic() - started):
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -60,7 +60,7 @@ def train(run: Path, *options: str) -> str:
     return weights
 
 
-def summary(run: Path, weights: str, images: int, *, seconds: float) -> list[str]:
+def summary(run: Path, weights: str, data: str, *, seconds: float) -> list[str]:
     """What was built, trained and measured, and where the pictures are."""
     metrics = json.loads((run / "metrics.json").read_text())
     split = next(name for name in ("test", "validation") if name in metrics)
@@ -68,13 +68,13 @@ def summary(run: Path, weights: str, images: int, *, seconds: float) -> list[str
     timed = [row for row in rows if row["work"] == "augmented" and row["status"] == "ok"]
     first, best = timed[0], max(timed, key=lambda row: row["images_per_second"])
     return [
-        f"built     EmotionROI and Twitter I from {images} sample photographs each: {DEMO / 'data'}",
+        f"built     EmotionROI and Twitter I, each from sample photographs: {data}",
         f"trained   a head on densenet121 with {'ImageNet' if weights == 'imagenet' else 'random'} weights; "
         f"accuracy {metrics[split]['accuracy']:.2f} on split {split}, where guessing has {1 / 6:.2f}: {run}",
         f"measured  {best['contestant']}: {best['images_per_second']:,.0f} images/s, {best['ratio_to_original']:.0f} "
         f"times {first['contestant']} ({first['images_per_second']:,.0f}): {DEMO / 'throughput.json'}",
         f"pictures  {DEMO / 'preview.png'}, {DEMO / 'throughput.png'}, {run / 'curves.png'}",
-        f"report    {run / 'metrics.json'}",
+        f"report    {run / 'report.html'}",
         f"in {seconds / 60:.1f} minutes",
     ]
 

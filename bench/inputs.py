@@ -21,6 +21,12 @@ DEMO = Path("demo")  # in the user's working directory
 STORAGES = ("original", "raw256", "jpeg256")
 
 
+def sample_folders(images: int) -> tuple[Path, Path]:
+    """Where so many sample photographs are drawn, and the data_dir of what is built of them."""
+    folder = DEMO / f"sample-{images}"
+    return folder / "photos", folder / "data"
+
+
 def prepare(settings: Settings, storages: tuple[str, ...] = STORAGES) -> tuple[str, dict[str, str]]:
     """Makes sure that there is something to read.
 
@@ -34,13 +40,13 @@ def prepare(settings: Settings, storages: tuple[str, ...] = STORAGES) -> tuple[s
         InputError: no storage can be read, or a build failed.
     """
     data_dir, manual_dir = settings.data_dir, settings.manual_dir
+    photos, data = sample_folders(settings.images)
     if data_dir is None:
-        data_dir, manual_dir = str(DEMO / "data"), manual_dir or str(DEMO / "photos")
+        data_dir = str(data if manual_dir is None else DEMO / "data")
+        manual_dir = manual_dir or str(photos)
     reasons = _missing(settings.dataset, storages, data_dir)
     if len(reasons) == len(storages) and settings.data_dir is None and settings.manual_dir is None:
-        _command(
-            "builders.sample", str(DEMO / "photos"), "--dataset", settings.dataset, "--images", str(settings.images)
-        )
+        _command("builders.sample", str(photos), "--dataset", settings.dataset, "--images", str(settings.images))
     if reasons and manual_dir is not None:
         # Without a name, one command builds all storages of the usual size.
         every = set(reasons) >= set(STORAGES)

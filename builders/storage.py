@@ -16,10 +16,10 @@ import stat
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import click
 import numpy as np
@@ -120,6 +120,22 @@ class StorageConfig(tfds.core.BuilderConfig):
         }
 
 
+@dataclasses.dataclass(eq=False)
+class DividedConfig(StorageConfig):
+    """Storage, and where the splits come from."""
+
+    split: str = "auto"
+    divisions: ClassVar[Collection[str]] = ()  # what else `split` may be
+
+    def __post_init__(self) -> None:
+        self.require("split", ("auto", *self.divisions))
+        super().__post_init__()
+
+    def suffixes(self) -> list[str]:
+        """See the base class."""
+        return ([] if self.split == "auto" else [self.split]) + super().suffixes()
+
+
 def cover_size(width: int, height: int, image_size: int = IMAGE_SIZE) -> tuple[int, int]:
     """Width and height, in pixels, of an image scaled so that its short side is `image_size / CROP_FRACTION`.
 
@@ -181,7 +197,7 @@ def _encode(picture: Image.Image, config: StorageConfig) -> bytes | np.ndarray:
     if config.storage == "raw":
         return np.asarray(resized)
     buffer = io.BytesIO()
-    resized.save(buffer, "JPEG", quality=95, subsampling=0)  # 0 is 4:4:4
+    resized.save(buffer, "JPEG", quality=95, subsampling=0, optimize=True)  # 0 is 4:4:4; Huffman tables of its own
     return buffer.getvalue()
 
 

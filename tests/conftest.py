@@ -3,7 +3,7 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-import keras  # noqa: F401  # before TensorFlow: its JAX backend must be loaded first
+import keras  # before TensorFlow: its JAX backend must be loaded first
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds

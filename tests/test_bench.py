@@ -233,6 +233,14 @@ def test_a_grown_dataset_holds_every_record_several_times(data_dir, tmp_path):
     assert described.splits["train"] == 90
 
 
+def test_samples_of_any_number_lie_side_by_side(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for images in (60, 90, 60):
+        found, reasons = inputs.prepare(Settings(images=images), ("raw256",))
+        described = pipeline.describe("emotionroi/raw256", data_dir=found)
+        assert (reasons, sum(described.splits.values())) == ({}, images)
+
+
 def test_exported_photos_are_the_source_files(data_dir, photos, tmp_path):
     folder = inputs.export_photos("emotionroi", split="train", data_dir=data_dir, folder=tmp_path / "photos")
     exported = sorted((path.parent.name[4:], path.read_bytes()) for path in folder.glob("*/*.jpg"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +9,17 @@ import tensorflow_datasets.public_api as tfds
 
 from builders.preparation import CheckedBuilder, Prepared
 from builders.sources import Source
-from builders.storage import StorageConfig
+from builders.storage import DividedConfig
 
 from . import layouts
 
 _HOMEPAGE = "http://chenlab.ece.cornell.edu/downloads.html"
 
 
-@dataclasses.dataclass(eq=False)
-class EmotionROIConfig(StorageConfig):
-    """Storage, and where the splits come from."""
+class EmotionROIConfig(DividedConfig):
+    """`split` may be official (the lists), folders (train, val and test folders), stratified (80/15/5 of images/)."""
 
-    split: str = "auto"  # official: the lists; folders: train, val and test folders; stratified: 80/15/5 of images/
-
-    def __post_init__(self) -> None:
-        self.require("split", ("auto", *layouts.LAYOUTS))
-        super().__post_init__()
-
-    def suffixes(self) -> list[str]:
-        """See the base class."""
-        return ([] if self.split == "auto" else [self.split]) + super().suffixes()
+    divisions = layouts.LAYOUTS
 
 
 class Builder(CheckedBuilder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,15 @@ import tensorflow_datasets.public_api as tfds
 
 from builders.preparation import CheckedBuilder, Prepared
 from builders.sources import Source
-from builders.storage import DatasetError, StorageConfig, report_errors_in_one_line
+from builders.storage import DatasetError, DividedConfig, report_errors_in_one_line
 
 from . import layouts
 
 
-@dataclasses.dataclass(eq=False)
-class PhotoFolderConfig(StorageConfig):
-    """Storage, and where classes and splits come from."""
+class PhotoFolderConfig(DividedConfig):
+    """`split` may be list (a list file), folders (train, val and test), stratified (80/15/5 of the class folders)."""
 
-    split: str = "auto"  # list: a list file; folders: train, val and test folders; stratified: 80/15/5 of class folders
-
-    def __post_init__(self) -> None:
-        self.require("split", ("auto", *layouts.LAYOUTS))
-        super().__post_init__()
-
-    def suffixes(self) -> list[str]:
-        """See the base class."""
-        return ([] if self.split == "auto" else [self.split]) + super().suffixes()
+    divisions = layouts.LAYOUTS
 
 
 class Builder(CheckedBuilder):
