@@ -17,7 +17,6 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from bench import report
 from bench.inputs import STORAGES
@@ -41,7 +40,7 @@ def main(manual_dir: str, dataset: str, storages: str, pairs: int, path: Path | 
         turns = [(build(dataset, storage, manual_dir, 1), build(dataset, storage, manual_dir, 0)) for _ in range(pairs)]
         for name, results in zip((ONE, ALL), zip(*turns, strict=True), strict=True):
             rows.append(make_row(name, storage, dataset, results))
-    show(rows, console)
+    report.print_lines(f"{dataset}, {rows[0].images:,} images", HEADINGS, _lines(rows), console)
     if path is not None:
         write_json(rows, path)
 
@@ -50,7 +49,7 @@ def build(dataset: str, storage: str, manual_dir: str, limit: int) -> dict[str, 
     """Builds once in a process of its own, on `limit` cores (0: all).
 
     Returns:
-        images, seconds, cpu_seconds (user and system), bytes on disk.
+        What `bench.build_once` does: images, seconds, cpu_seconds (user and system), bytes, peaks of memory.
 
     Raises:
         InputError: the build failed.
@@ -80,6 +79,8 @@ def make_row(name: str, storage: str, dataset: str, results: Sequence[dict[str, 
         cpu_seconds_per_image=statistics.median(result["cpu_seconds"] for result in results) / images,
         status="ok",
         windows=rates,
+        peak_anonymous_mib=max(result["peak_anonymous_mib"] for result in results),
+        peak_total_mib=max(result["peak_total_mib"] for result in results),
         build_seconds=images / middle,
         bytes_on_disk=int(results[0]["bytes"]),
         dataset=dataset,
@@ -88,16 +89,6 @@ def make_row(name: str, storage: str, dataset: str, results: Sequence[dict[str, 
         commit=commit(),
         environment=environment(),
     )
-
-
-def show(rows: Sequence[Row], console: Console) -> None:
-    """One line for each storage and number of cores."""
-    table = Table(title=f"{rows[0].dataset}, {rows[0].images:,} images", title_justify="left")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == HEADINGS[0] else "right")
-    for line in _lines(rows):
-        table.add_row(*line)
-    console.print(table)
 
 
 def markdown(rows: Sequence[Row]) -> str:

@@ -1,8 +1,9 @@
-"""The process of `bench.build`: one build, timed after the imports."""
+"""The process of `bench.build` and `bench.growth`: one build, timed after the imports."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import json
 import os
@@ -10,25 +11,38 @@ import sys
 import time
 from pathlib import Path
 
+from bench.measure import Usage
+
 
 def build_once(dataset: str, storage: str, manual_dir: str, data_dir: str, *, limit: int) -> dict[str, float]:
-    """Builds the dataset on `limit` cores (0: all); returns images, seconds, cpu_seconds and bytes on disk."""
+    """Builds the dataset on `limit` cores (0: all).
+
+    Returns:
+        images, seconds, cpu_seconds, bytes on disk, and the peaks of resident memory, peak_anonymous_mib and
+        peak_total_mib.
+    """
     if limit:  # before TensorFlow counts them
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:limit])
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
     tf.train.Example()  # tensorflow is imported when it is first used
-    builder = importlib.import_module(f"builders.{dataset}").Builder(data_dir=data_dir, config=storage)
+    make_builder = importlib.import_module(f"builders.{dataset}").Builder
+    stem = storage.rstrip("0123456789")
+    size = {"image_size": int(storage.removeprefix(stem))} if stem != storage else {}
+    config = dataclasses.replace(make_builder.BUILDER_CONFIGS[0], name="", description=None, storage=stem, **size)
+    builder = make_builder(data_dir=data_dir, config=config)
     options = tfds.download.DownloadConfig(manual_dir=manual_dir)
     wall, cpu = time.perf_counter(), time.process_time()
-    with contextlib.redirect_stdout(sys.stderr):
+    with Usage(interval=0.5) as usage, contextlib.redirect_stdout(sys.stderr):
         builder.download_and_prepare(download_config=options)
     return {
         "images": builder.info.splits.total_num_examples,
         "seconds": time.perf_counter() - wall,
         "cpu_seconds": time.process_time() - cpu,
         "bytes": sum(path.stat().st_size for path in Path(data_dir).rglob("*") if path.is_file()),
+        "peak_anonymous_mib": usage.peak_anonymous or usage.peak_total,
+        "peak_total_mib": usage.peak_total,
     }
 
 

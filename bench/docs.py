@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bench import build, curves, diagnosis, memory, report, stages, start, utilisation
+from bench import build, curves, diagnosis, growth, memory, report, stages, start, utilisation
 from bench.grid import MEMORY
 from bench.rows import BASELINE, Row, read_json
+from model import results
 from pipeline import InputError, cli
 
 BLOCK = re.compile(r"(?P<head><!-- (?P<kind>[a-z]+) (?P<rows>\S+\.json) -->\n).*?(?P<tail>\n?<!-- end -->)", re.DOTALL)
@@ -48,6 +51,25 @@ def words(rows: list[Row]) -> str:
     return "\n".join(f"* {sentence}" for sentence in diagnosis.diagnose(rows))
 
 
+def margin(rows: list[dict[str, Any]]) -> str:
+    """What `--recipe best` adds to the accuracy of the reference recipe, from the rows of an ablation."""
+    by_name = {
+        name: {row["seed"]: 100 * row["accuracy"] for row in rows if row["name"] == name}
+        for name in ("reference", "best")
+    }
+    more = [by_name["best"][seed] - accuracy for seed, accuracy in by_name["reference"].items()]
+    means = {name: statistics.fmean(found.values()) for name, found in by_name.items()}
+    return (
+        f"Over {len(more)} seeds, `--recipe best` has a test accuracy of {means['best']:.1f} %, the reference recipe "
+        f"{means['reference']:.1f} %: **{statistics.fmean(more):.1f} points more** (from {min(more):.1f} to "
+        f"{max(more):.1f} with the same seed, {rows[0]['images']} test images)."
+    )
+
+
+def _of_dicts(show: Callable[[list[dict[str, Any]]], str]) -> Callable[[Path], str]:
+    return lambda path: show(json.loads(path.read_text(encoding="utf-8")))
+
+
 def _of_rows(show: Callable[[list[Row]], str]) -> Callable[[Path], str]:
     return lambda path: show(read_json(path))
 
@@ -57,11 +79,14 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "throughput": _of_rows(report.markdown),
     "start": _of_rows(start.markdown),
     "build": _of_rows(build.markdown),
+    "growth": _of_rows(growth.markdown),
     "scaling": _of_rows(curves.markdown),
     "memory": _of_rows(memory.markdown),
     "utilisation": _of_rows(utilisation.markdown),
     "diagnosis": _of_rows(words),
-    "stages": lambda path: stages.markdown(json.loads(path.read_text(encoding="utf-8"))),
+    "stages": _of_dicts(stages.markdown),
+    "experiments": _of_dicts(results.as_markdown),
+    "margin": _of_dicts(margin),
 }
 
 

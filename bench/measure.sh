@@ -4,14 +4,14 @@
 #   bench/measure.sh DATA_DIR [MANUAL_DIR] [PART...]
 # DATA_DIR holds emotionroi in all storages; what it lacks is built from MANUAL_DIR. Other loaders are measured where
 # `make peers` has installed them. MANUAL_DIR may be "". PARTs are:
-# throughput start build stages memory training emulation scaling; default: all.
+# throughput start build growth stages memory training emulation scaling; default: all.
 set -euo pipefail
 usage="usage: bench/measure.sh DATA_DIR [MANUAL_DIR] [PART...]"
 data=$(realpath --canonicalize-missing "${1:?$usage}")
 manual=()
 [ -z "${2:-}" ] || manual=(--manual_dir "$(realpath "$2")")
 shift $(($# < 2 ? $# : 2))
-parts=${*:-throughput start build stages memory training emulation scaling}
+parts=${*:-throughput start build growth stages memory training emulation scaling}
 cd "$(dirname "$0")/.."
 export TF_CPP_MIN_LOG_LEVEL=3
 out=demo/measured # git ignores it, so that the rows name a commit and not a changed tree
@@ -23,6 +23,7 @@ for part in $parts; do
     throughput) command=(bench.throughput --limits --seconds 3 --plot $out/throughput.png) ;;
     start) command=(bench.start --times 3) ;;
     build) command=(bench.build --pairs 5) source=("${manual[@]}") ;;
+    growth) command=(bench.growth) source=() ;;
     stages) command=(bench.stages --seconds 2) ;;
     memory) command=(bench.memory --seconds 1) ;;
     training) command=(bench.training --backbone_options alpha=0.25 --seconds 5 --plot $out/training.png) ;;

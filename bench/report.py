@@ -66,6 +66,16 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join([pipes(lines), "", *([*notes, ""] if notes else []), setting(rows[0])])
 
 
+def print_lines(title: str, headings: Sequence[str], lines: Sequence[Sequence[str]], console: Console) -> None:
+    """A table of lines of cells, whose first column is text and whose others are numbers."""
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == headings[0] else "right")
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)
+
+
 def pipes(lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table of lines of cells, the second of which is the ruler."""
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

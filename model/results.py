@@ -50,12 +50,13 @@ def make_row(folder: Path, out: Path, labels: dict[str, Any]) -> dict[str, Any]:
     """
     record, metrics = run.read_record(out), json.loads((out / run.METRICS).read_text())
     split, settings, inputs = run.final_split(record), record.train, record.inputs
-    of_settings = ("learning_rate", "epochs", "head", "recipe", "backbone", "weights")
+    of_settings = ("learning_rate", "epochs", "head", "recipe", "backbone")
     return {
         **labels,
         "dataset": record.dataset["name"],
         "batch_size": inputs.batch_size,
         **{name: getattr(settings, name) for name in of_settings},
+        "weights": Path(settings.weights).name,
         "seed": inputs.seed,
         "agreement": inputs.agreement if record.dataset["name"].startswith("twitter1/") else None,
         "fold": inputs.fold,
@@ -137,8 +138,7 @@ def notes(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _network(row: dict[str, Any]) -> str:
-    weights = Path(row["weights"]).name
-    return f"{row['backbone']}, {weights} weights, {row['head']} head, recipe {row['recipe']}"
+    return f"{row['backbone']}, {row['weights']} weights, {row['head']} head, recipe {row['recipe']}"
 
 
 def as_markdown(rows: Sequence[dict[str, Any]]) -> str:

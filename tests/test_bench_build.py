@@ -4,7 +4,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from bench import build, build_once, rows
+from bench import build, build_once, growth, rows
 
 DUMMY = Path(__file__).parents[1] / "builders" / "photo_folder" / "dummy_data"
 
@@ -24,6 +24,7 @@ def test_rows_hold_rates_seconds_and_bytes(tmp_path, monkeypatch):
         "build",
         lambda dataset, storage, manual_dir, limit: {
             "images": 10, "seconds": next(answers[limit]), "cpu_seconds": 3.0, "bytes": 7_000_000,
+            "peak_anonymous_mib": 500.0, "peak_total_mib": 900.0,
         },
     )  # fmt: skip
     arguments = [
@@ -42,3 +43,15 @@ def test_rows_hold_rates_seconds_and_bytes(tmp_path, monkeypatch):
     assert (every.contestant, every.images_per_second, every.build_seconds) == ("build-all-cores", 10.0, 1.0)
     assert (one.spread, one.cpu_seconds_per_image, one.bytes_on_disk) == (0.625, 0.3, 7_000_000)
     assert "2.50" in printed
+
+
+def test_sets_of_any_number_are_drawn_and_built(tmp_path):
+    path = tmp_path / "growth.json"
+    arguments = ["--images", "100", "--images", "140", "--json", str(path)]
+    printed = CliRunner().invoke(growth.main, arguments, catch_exceptions=False).output
+    small, large = rows.read_json(path)
+    assert (small.images, large.images) == (100, 140)
+    assert 100 < small.peak_anonymous_mib < small.peak_total_mib
+    assert small.bytes_on_disk < large.bytes_on_disk
+    assert "| 140 | " in growth.markdown([small, large])
+    assert "140" in printed

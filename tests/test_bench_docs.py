@@ -70,3 +70,16 @@ def test_only_pages_that_change_are_written(tmp_path, monkeypatch):
     assert result.output == "written: a.md\n"
     assert "| none, raw256 | crop | 0.013 | - | - | - | 0.013 | 9,000 | 72 |" in (tmp_path / "a.md").read_text()
     assert click.testing.CliRunner().invoke(docs.main, ["a.md", "b.md"]).output == ""
+
+
+def test_the_margin_of_a_recipe_compares_runs_of_the_same_seed(tmp_path):
+    accuracies = {"reference": (0.80, 0.85), "best": (0.90, 0.87), "+ cosine": (0.1, 0.1)}
+    found = [
+        {"name": name, "seed": seed, "accuracy": accuracy, "images": 100}
+        for name, both in accuracies.items()
+        for seed, accuracy in enumerate(both)
+    ]
+    (tmp_path / "rows.json").write_text(json.dumps(found[::-1]))
+    text = docs.fill("<!-- margin rows.json -->\n<!-- end -->", tmp_path)
+    assert "Over 2 seeds, `--recipe best` has a test accuracy of 88.5 %, the reference recipe 82.5 %" in text
+    assert "**6.0 points more** (from 2.0 to 10.0 with the same seed, 100 test images)" in text
