@@ -66,6 +66,22 @@ def margin(rows: list[dict[str, Any]]) -> str:
     )
 
 
+def gain(path: Path) -> str:
+    """What training in one pass saves, from the rows of a set and those of the same runs one after the other."""
+    sequential = path.with_stem(f"{path.stem}-sequential")
+    alone, together = (
+        {row["run"]: row["seconds"] for row in json.loads(file.read_text(encoding="utf-8"))}
+        for file in (sequential, path)
+    )
+    if alone.keys() != together.keys():
+        raise InputError(f"{path} and {sequential} are not of the same runs; measure both anew.")
+    seconds = sum(alone.values()), sum(together.values())
+    return (
+        f"These {len(alone)} runs trained for {seconds[0]:,.0f} s one after the other and for {seconds[1]:,.0f} s in "
+        f"one pass a dataset: **{seconds[0] / seconds[1]:.1f} times faster**."
+    )
+
+
 def _of_dicts(show: Callable[[list[dict[str, Any]]], str]) -> Callable[[Path], str]:
     return lambda path: show(json.loads(path.read_text(encoding="utf-8")))
 
@@ -87,6 +103,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "stages": _of_dicts(stages.markdown),
     "experiments": _of_dicts(results.as_markdown),
     "margin": _of_dicts(margin),
+    "gain": gain,
 }
 
 

@@ -83,3 +83,15 @@ def test_the_margin_of_a_recipe_compares_runs_of_the_same_seed(tmp_path):
     text = docs.fill("<!-- margin rows.json -->\n<!-- end -->", tmp_path)
     assert "Over 2 seeds, `--recipe best` has a test accuracy of 88.5 %, the reference recipe 82.5 %" in text
     assert "**6.0 points more** (from 2.0 to 10.0 with the same seed, 100 test images)" in text
+
+
+def test_the_gain_of_one_pass_compares_the_same_runs(tmp_path):
+    for name, seconds in (("nine", (10.0, 30.0)), ("nine-sequential", (50.0, 70.0))):
+        rows_of_runs = [{"run": run, "seconds": each} for run, each in zip("ab", seconds, strict=True)]
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows_of_runs))
+    block = "<!-- gain nine.json -->\n<!-- end -->"
+    assert "These 2 runs trained for 120 s one after the other and for 40 s in one pass" in docs.fill(block, tmp_path)
+    assert "**3.0 times faster**" in docs.fill(block, tmp_path)
+    (tmp_path / "nine-sequential.json").write_text("[]")
+    with pytest.raises(InputError, match="not of the same runs"):
+        docs.fill(block, tmp_path)
