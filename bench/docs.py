@@ -58,11 +58,14 @@ def margin(rows: list[dict[str, Any]]) -> str:
         for name in ("reference", "best")
     }
     more = [by_name["best"][seed] - accuracy for seed, accuracy in by_name["reference"].items()]
-    means = {name: statistics.fmean(found.values()) for name, found in by_name.items()}
+    told = {
+        name: f"{statistics.fmean(found.values()):.1f} % ({', '.join(f'{found[seed]:.1f}' for seed in sorted(found))})"
+        for name, found in by_name.items()
+    }
     return (
-        f"Over {len(more)} seeds, `--recipe best` has a test accuracy of {means['best']:.1f} %, the reference recipe "
-        f"{means['reference']:.1f} %: **{statistics.fmean(more):.1f} points more** (from {min(more):.1f} to "
-        f"{max(more):.1f} with the same seed, {rows[0]['images']} test images)."
+        f"Over {len(more)} seeds, `--recipe best` has a test accuracy of {told['best']}, the reference recipe "
+        f"{told['reference']}: **{statistics.fmean(more):.1f} points more**, from {min(more):.1f} to {max(more):.1f} "
+        f"with the same seed, on {rows[0]['images']} test images."
     )
 
 

@@ -25,6 +25,7 @@ import click
 import numpy as np
 import tensorflow_datasets.public_api as tfds
 from PIL import Image, UnidentifiedImageError
+from tensorflow_datasets.core.utils.lazy_imports_utils import tensorflow as tf
 
 # The reference system's image loader ("lanczos:random" and "lanczos:center" of its Keras `load_img`).
 IMAGE_SIZE = 256  # pixels, side of the square that the network sees
@@ -193,12 +194,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _encode(picture: Image.Image, config: StorageConfig) -> bytes | np.ndarray:
-    resized = cover_resize(picture, config.image_size)
+    pixels = np.asarray(cover_resize(picture, config.image_size))
     if config.storage == "raw":
-        return np.asarray(resized)
-    buffer = io.BytesIO()
-    resized.save(buffer, "JPEG", quality=95, subsampling=0, optimize=True)  # 0 is 4:4:4; Huffman tables of its own
-    return buffer.getvalue()
+        return pixels
+    # Not Pillow's encoder, which holds Python's lock. Both are libjpeg-turbo; the files decode to the same pixels.
+    file = tf.io.encode_jpeg(pixels, format="rgb", quality=95, optimize_size=True, chroma_downsampling=False)
+    return bytes(file.numpy())
 
 
 def read_bytes(path: Path) -> bytes:

@@ -26,10 +26,13 @@ def _left_out(**changes: Any) -> dict[str, Any]:
     return {"recipe": "best"} | RECIPES["best"] | changes
 
 
-# Which option does how much: each added to the reference at a learning rate where it learns enough, and each part of
-# `best` left out of it. The values are changes in the defaults of `TrainSettings`.
+# Which option does how much: each head instead of the reference's; each option added to the reference at a learning
+# rate where it learns enough; and each part of `best` left out of it. The values are changes in the defaults of `TrainSettings`.
 ABLATION: dict[str, dict[str, Any]] = {
     "reference": {},
+    "head linear": {"head": "linear"},
+    "head wscnet": {"head": "wscnet"},
+    "head wildcat": {"head": "wildcat"},
     "learning rate 0.01": _added(),
     "+ standardised features": _added(standardise=True),
     "+ label smoothing 0.1": _added(label_smoothing=0.1),
