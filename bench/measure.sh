@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Every row behind the README and docs/, and then their tables and plots, in one command. Leave the machine alone
-# meanwhile: some 35 minutes on two cores. It says how long each part took; `scaling` goes on where it was stopped.
+# meanwhile: an hour on two cores, with all other loaders. It says how long each part took; `scaling` goes on where it
+# was stopped.
 #   bench/measure.sh DATA_DIR [MANUAL_DIR] [PART...]
 # DATA_DIR holds emotionroi in all storages; what it lacks is built from MANUAL_DIR. Other loaders are measured where
 # `make peers` has installed them. MANUAL_DIR may be "". PARTs are:

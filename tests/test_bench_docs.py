@@ -81,7 +81,10 @@ def test_the_margin_of_a_recipe_compares_runs_of_the_same_seed(tmp_path):
     ]
     (tmp_path / "rows.json").write_text(json.dumps(found[::-1]))
     text = docs.fill("<!-- margin rows.json -->\n<!-- end -->", tmp_path)
-    assert "Over 2 seeds, `--recipe best` has a test accuracy of 88.5 % (90.0, 87.0), the reference recipe 82.5 % (80.0," in text
+    assert (
+        "Over 2 seeds, `--recipe best` has a test accuracy of 88.5 % (90.0, 87.0), the reference recipe 82.5 % (80.0,"
+        in text
+    )
     assert "**6.0 points more**, from 2.0 to 10.0 with the same seed, on 100 test images." in text
 
 
