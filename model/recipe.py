@@ -27,7 +27,8 @@ def _left_out(**changes: Any) -> dict[str, Any]:
 
 
 # Which option does how much: each head instead of the reference's; each option added to the reference at a learning
-# rate where it learns enough; and each part of `best` left out of it. The values are changes in the defaults of `TrainSettings`.
+# rate where it learns enough; and each part of `best` left out of it. The values are changes in the defaults of
+# `TrainSettings`.
 ABLATION: dict[str, dict[str, Any]] = {
     "reference": {},
     "head linear": {"head": "linear"},
