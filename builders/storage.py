@@ -33,6 +33,7 @@ CROP_FRACTION = 0.875  # of the short side of the resized image
 INTERPOLATION = "lanczos"
 
 MAX_BYTES = 2**28  # of a file
+MAX_JPEG_SIDE = 65_500  # pixels, libjpeg's own limit
 MAX_PIXELS = 2**26  # of an image, as it is and as it is resized: 256 MiB in Pillow
 _LARGE_PIXELS = 2**24  # images above are handled one at a time, so that memory does not grow with the number of cores
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
@@ -197,6 +198,9 @@ def _encode(picture: Image.Image, config: StorageConfig) -> bytes | np.ndarray:
     pixels = np.asarray(cover_resize(picture, config.image_size))
     if config.storage == "raw":
         return pixels
+    height, width, _ = pixels.shape
+    if max(height, width) > MAX_JPEG_SIDE:
+        raise BadImage(f"too long ({width}x{height} when resized; a JPEG has at most {MAX_JPEG_SIDE:,} pixels a side)")
     # Not Pillow's encoder, which holds Python's lock. Both are libjpeg-turbo; the files decode to the same pixels.
     file = tf.io.encode_jpeg(pixels, format="rgb", quality=95, optimize_size=True, chroma_downsampling=False)
     return bytes(file.numpy())

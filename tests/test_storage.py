@@ -155,6 +155,13 @@ def test_bombs_are_refused_by_their_header(tmp_path, monkeypatch, size):
         storage.store(path, ORIGINAL)
 
 
+def test_an_image_that_is_too_long_for_a_jpeg_is_refused(tmp_path):
+    path = saved(tmp_path / "thread.png", Image.new("L", (1, 225)))
+    assert storage.store(path, RAW).value.shape == (65_828, 292, 3)
+    with pytest.raises(BadImage, match=r"too long \(292x65828 when resized; a JPEG has at most 65,500 pixels a side\)"):
+        storage.store(path, JPEG)
+
+
 def test_an_image_that_explodes_when_resized_is_refused(tmp_path):
     path = saved(tmp_path / "thread.png", Image.new("L", (1, 900)))
     with pytest.raises(BadImage, match=r"too many pixels \(1x900, 292x263314 when resized"):
