@@ -1,7 +1,7 @@
 """What this machine allows: loaders that do a single thing, with all cores. No contestant can be faster at that thing.
 
 * `decode`: every prepared JPEG of the dataset through libjpeg-turbo, accurate DCT, all cores, nothing else done. Three
-  libraries do the same; the fastest is the bound of storage `jpeg256`.
+  libraries do the same; the fastest is the bound of loaders that decode whole images.
 * `copy`: windows of uint8 pixels at random places of the resized images in RAM, copied into batches, all cores.
 * `memory`: plain copies of blocks too large for the processor's caches, counted in windows.
 """
@@ -86,10 +86,10 @@ def copy_memory(task: Task) -> Iterator[Batch]:
 
 
 def _read(task: Task) -> list[Any]:
-    """What the task's storage holds of each image: file bytes or uint8 [h, w, 3]."""
-    from bench.inputs import read_stored
+    """Each image of the task's storage: the bytes of a plain file, or uint8 [h, w, 3]."""
+    from bench.inputs import read_plain
 
-    stored = read_stored(f"{task.dataset}/{task.storage}", split=task.split, data_dir=task.data_dir)
+    stored = read_plain(task.dataset, task.storage, split=task.split, data_dir=task.data_dir)
     return [image for image, _ in stored]
 
 

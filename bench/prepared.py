@@ -1,7 +1,7 @@
 """Other loaders' environments and formats: which Python runs a contestant, and its own copy of the stored images.
 
 A copy is made once, outside every clock, in `DATA_DIR/peers`, and made anew when the storage that it comes from
-changes. What is stored is carried over: JPEG files byte for byte, pixels as they are.
+changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from bench.contestants import Contestant, Task
-from bench.inputs import export_photos
+from bench.inputs import export_photos, plain_source
 from pipeline import InputError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -46,7 +46,7 @@ def provide(entry: Contestant, task: Task, python: str) -> str:
     if not entry.form:
         return ""
     folder = Path(task.data_dir) / "peers" / f"{task.dataset}-{task.split}-{task.storage}-{entry.form}"
-    stamp = _stamp(Path(task.data_dir) / task.dataset / task.storage)
+    stamp = _stamp(Path(task.data_dir) / task.dataset / plain_source(task.storage))
     mark = folder / "made_from.json"
     if not mark.exists() or mark.read_text(encoding="utf-8") != stamp:
         try:

@@ -143,7 +143,7 @@ def print_table(found: list[Stage], console: Console) -> None:
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """What `write` wrote, as a Markdown table with a line for each stream, and what it was measured on."""
-    columns = (("plan",), ("read",), ("cut", "decode", "places"), ("view",))
+    columns = (("plan",), ("cut", "decode", "places"), ("view",))
     lines = [
         ("tier, storage", "work", *(" / ".join(names) for names in columns), "all", "images/s", "bytes/image"),
         ("---", "---", *["---:"] * (len(columns) + 3)),

@@ -14,6 +14,7 @@ import functools
 import io
 import stat
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Collection, Iterator
@@ -25,7 +26,8 @@ import click
 import numpy as np
 import tensorflow_datasets.public_api as tfds
 from PIL import Image, UnidentifiedImageError
-from tensorflow_datasets.core.utils.lazy_imports_utils import tensorflow as tf
+
+from builders import jpeg
 
 # The reference system's image loader ("lanczos:random" and "lanczos:center" of its Keras `load_img`).
 IMAGE_SIZE = 256  # pixels, side of the square that the network sees
@@ -161,6 +163,7 @@ def store(path: Path, config: StorageConfig) -> Stored:
 
     Raises:
         BadImage: the file cannot be read or decoded in full, or is too large; see `MAX_BYTES` and `MAX_PIXELS`.
+        DatasetError: a JPEG cannot be made, because no temporary file can be written.
     """
     data = read_bytes(path)
     try:
@@ -169,7 +172,7 @@ def store(path: Path, config: StorageConfig) -> Stored:
             picture = _to_rgb(image)
             value = _original(data, image, picture) if config.storage == "original" else _encode(picture, config)
             return Stored(value, mode.startswith("I;16"), size, form, mode)
-    except BadImage:
+    except (BadImage, DatasetError):
         raise
     except UnidentifiedImageError:
         raise BadImage("not an image, or its header is damaged") from None
@@ -201,9 +204,13 @@ def _encode(picture: Image.Image, config: StorageConfig) -> bytes | np.ndarray:
     height, width, _ = pixels.shape
     if max(height, width) > MAX_JPEG_SIDE:
         raise BadImage(f"too long ({width}x{height} when resized; a JPEG has at most {MAX_JPEG_SIDE:,} pixels a side)")
-    # Not Pillow's encoder, which holds Python's lock. Both are libjpeg-turbo; the files decode to the same pixels.
-    file = tf.io.encode_jpeg(pixels, format="rgb", quality=95, optimize_size=True, chroma_downsampling=False)
-    return bytes(file.numpy())
+    try:
+        return jpeg.encode(pixels)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DatasetError(
+            f"{tempfile.gettempdir()}: no temporary file can be written there ({reason}). Make room, or set TMPDIR."
+        ) from None
 
 
 def read_bytes(path: Path) -> bytes:

@@ -20,7 +20,7 @@ from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.compiler.xla import xla_data_pb2
 
 from pipeline.mapping import map_files
-from pipeline.pixels import corner, cover_shape, decode
+from pipeline.pixels import as_string, as_tensor, corner, cover_shape, decode
 from pipeline.records import Records
 from pipeline.settings import InputError, Settings
 from pipeline.view import mirror
@@ -94,7 +94,7 @@ def _cut(data: tf.Tensor, first: tf.Tensor, stride: tf.Tensor, size: int, flip: 
 def mapped_bank(records: Records) -> Bank:
     """Maps the shards of raw storage into memory, without reading them."""
     area, bases = map_files(records.paths)
-    return Bank(_as_tensor(area), Layout(bases[records.shard] + records.offset, records.shape))
+    return Bank(as_tensor(area), Layout(bases[records.shard] + records.offset, records.shape))
 
 
 def ram_bank(records: Records, settings: Settings) -> Bank:
@@ -104,7 +104,7 @@ def ram_bank(records: Records, settings: Settings) -> Bank:
         InputError: the pixels do not fit into the free memory.
     """
     data, shapes = _fill(records, settings)
-    return Bank(_as_tensor(data), Layout(_starts(shapes), shapes))
+    return Bank(as_tensor(data), Layout(_starts(shapes), shapes))
 
 
 def device_pixels(records: Records, settings: Settings) -> np.ndarray:
@@ -178,30 +178,16 @@ def whole_image(records: Records, settings: Settings) -> Callable[[tf.Tensor], t
     """A function from a position, int64, to that image resized and uncropped: uint8 [h, w, 3]."""
     if records.storage == "raw":
         return mapped_bank(records).image
-    files = mapped_files(records)
-    return lambda i: decode(files(i[None])[0], records.storage, settings)
+    file = mapped_file(records)
+    return lambda i: decode(file(i), records.storage, settings)
 
 
-def mapped_files(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function from positions, int64 [b], to the bytes of those encoded images, string [b], out of the shards."""
+def mapped_file(records: Records) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from a position, int64, to the bytes of that encoded image, string, out of the shards."""
     area, bases = map_files(records.paths)
-    data = _as_tensor(area)
+    data = as_tensor(area)
     places = tf.constant(np.stack([bases[records.shard] + records.offset, records.length], axis=1))
-
-    def one(place: tf.Tensor) -> tf.Tensor:
-        first, length = tf.unstack(place)
-        # The graph has no cast from bytes to a string; a serialised tensor is one, and ends with the bytes.
-        message = tf.io.serialize_tensor(tf.slice(data, [first], [length]))
-        return tf.strings.substr(message, -length, length)
-
-    return lambda images: tf.map_fn(
-        one, tf.gather(places, images), fn_output_signature=tf.string, parallel_iterations=1
-    )
-
-
-def _as_tensor(data: np.ndarray) -> tf.Tensor:
-    """The same memory as a tensor; TensorFlow would copy a plain NumPy argument."""
-    return tf.experimental.dlpack.from_dlpack(data.__dlpack__())
+    return lambda i: as_string(tf.slice(data, *tf.split(places[i], 2)))
 
 
 def _free_memory() -> int:

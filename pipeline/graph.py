@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline import bank, draws, pixels
+from pipeline import bank, draws, intervals, pixels
 from pipeline.records import Records, open_records
 from pipeline.settings import InputError, Settings, steps
 from pipeline.view import sample_parameters, see, view
@@ -98,20 +98,15 @@ def stages(
         places = _places(dataset, records, data_dir, settings)
         after["places"] = _map(after["plan"], lambda i, rest, u: (places(i, u), *rest))  # -> what to look at, and how
     else:
-        rest_of_view = settings
-        if _is_cut(records, settings):
-            mirrored = not (settings.rotation or settings.zoom)  # else the view mirrors at no cost
-            rest_of_view = dataclasses.replace(settings, flip=settings.flip and not mirrored)
-            cut = reader(records, settings, mirrored=mirrored)
-            after["cut"] = _map(after["plan"], lambda i, rest, u: (cut(i, u), rest, u), cores())  # -> uint8 windows
-        else:
-            read, decode = bank.mapped_files(records), _decoder(records.storage, settings)
-            after["read"] = _map(after["plan"], lambda i, rest, u: (read(i), rest, u), cores())  # -> files
-            after["decode"] = _map(after["read"], lambda files, rest, u: (decode(files, u), rest, u), cores())
-        *_, windows = after.values()
-        after["view"] = _map(windows, lambda image, rest, u: (_see(image, u, rest_of_view), *rest), cores())
+        cut = _is_cut(records, settings)
+        mirrored = cut and not (settings.rotation or settings.zoom)  # else the view mirrors at no cost
+        rest_of_view = dataclasses.replace(settings, flip=settings.flip and not mirrored)
+        read, name = reader(records, settings, mirrored=mirrored), "cut" if cut else "decode"
+        after[name] = _map(after["plan"], lambda i, rest, u: (read(i, u), rest, u), cores())  # -> uint8 windows
+        after["view"] = _map(after[name], lambda image, rest, u: (_see(image, u, rest_of_view), *rest), cores())
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False  # they would copy the whole bank
+    options.autotune.enabled = False  # there is nothing to tune, and it reads the clock at every operation
     return {name: ds.with_options(options) for name, ds in after.items()}
 
 
@@ -260,19 +255,17 @@ def reader(
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """(images int64 [b], draws float64 [b, 8]) -> uint8 windows [b, s, s, 3], by storage and tier.
 
-    Windows that are cut can be `mirrored` on the way as the draws say.
+    Windows that are cut from pixels can be `mirrored` on the way as the draws say.
     """
-    if _is_cut(records, settings):
-        copied = settings.cache == "memory"
-        windows = (bank.ram_bank(records, settings) if copied else bank.mapped_bank(records)).windows
+    if not _is_cut(records, settings):
+        return intervals.windows(records, settings) if records.storage == "jpeg" else _originals(records, settings)
+    source = bank.ram_bank(records, settings) if settings.cache == "memory" else bank.mapped_bank(records)
 
-        def cut(images: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-            flip = sample_parameters(u, settings).get("flip") if mirrored else None
-            return windows(images, u[:, :2], settings, flip=flip)
+    def cut(images: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+        flip = sample_parameters(u, settings).get("flip") if mirrored else None
+        return source.windows(images, u[:, :2], settings, flip=flip)
 
-        return cut
-    read, decode = bank.mapped_files(records), _decoder(records.storage, settings)
-    return lambda images, u: decode(read(images), u)
+    return cut
 
 
 def _is_cut(records: Records, settings: Settings) -> bool:
@@ -280,16 +273,17 @@ def _is_cut(records: Records, settings: Settings) -> bool:
     return settings.cache == "memory" or records.storage == "raw"
 
 
-def _decoder(storage: str, settings: Settings) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """(files string [b], draws float64 [b, 8]) -> uint8 windows [b, s, s, 3]."""
-    window = tf.TensorSpec((settings.image_size, settings.image_size, 3), tf.uint8)
+def _originals(records: Records, settings: Settings) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    file, size = bank.mapped_file(records), settings.image_size
 
-    def decode(files: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-        def one(image: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-            return pixels.decode_window(*image, storage, settings)
-
+    def decode(images: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         # One after the other: it is batches that run side by side.
-        return tf.map_fn(one, (files, u[:, :2]), fn_output_signature=window, parallel_iterations=1)
+        return tf.map_fn(
+            lambda image: pixels.decode_window(file(image[0]), image[1], settings),
+            (images, u[:, :2]),
+            fn_output_signature=tf.TensorSpec((size, size, 3), tf.uint8),
+            parallel_iterations=1,
+        )
 
     return decode
 

@@ -63,29 +63,36 @@ def decode(data: tf.Tensor, storage: str, settings: Settings) -> tf.Tensor:
     return _resize(pixels, shape, tf.zeros([2], tf.int64), shape, settings)
 
 
-def decode_window(data: tf.Tensor, draws: tf.Tensor, storage: str, settings: Settings) -> tf.Tensor:
-    """The window of a stored image alone: what is outside is neither transformed nor resampled.
+def decode_window(data: tf.Tensor, draws: tf.Tensor, settings: Settings) -> tf.Tensor:
+    """The window of a source file: what is outside of it is not resampled.
 
     Args:
         data: string scalar.
         draws: float64 [2] in [0, 1), as for `corner`.
-        storage: "jpeg" or "original".
         settings: resolved settings.
 
     Returns:
         uint8 [s, s, 3].
     """
     size = settings.image_size
-    if storage == "jpeg":
-        # Exact, because every channel of a prepared JPEG is stored at full resolution (4:4:4).
-        place = corner(tf.io.extract_jpeg_shape(data, tf.int64)[:2], draws, settings)
-        window = tf.cast(tf.concat([place, [size, size]], axis=0), tf.int32)
-        pixels = tf.io.decode_and_crop_jpeg(data, window, channels=3, dct_method="INTEGER_ACCURATE")
-    else:
-        whole = _decode(data)
-        shape = cover_shape(tf.shape(whole, tf.int64)[:2], settings)
-        pixels = _resize(whole, shape, corner(shape, draws, settings), tf.constant([size, size], tf.int64), settings)
+    whole = _decode(data)
+    shape = cover_shape(tf.shape(whole, tf.int64)[:2], settings)
+    pixels = _resize(whole, shape, corner(shape, draws, settings), tf.constant([size, size], tf.int64), settings)
     return tf.ensure_shape(pixels, (size, size, 3))
+
+
+def as_tensor(data: np.ndarray) -> tf.Tensor:
+    """The same memory as a tensor; TensorFlow would copy a plain NumPy argument."""
+    return tf.experimental.dlpack.from_dlpack(data.__dlpack__())
+
+
+def as_string(data: tf.Tensor) -> tf.Tensor:
+    """uint8 [n] as a string of n bytes.
+
+    The graph has no such cast, but a serialised tensor is a string, and ends with the bytes.
+    """
+    count = tf.size(data)
+    return tf.strings.substr(tf.io.serialize_tensor(data), -count, count)
 
 
 def read_image(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:

@@ -68,7 +68,7 @@ def test_only_pages_that_change_are_written(tmp_path, monkeypatch):
     (tmp_path / "b.md").write_text("nothing\n")
     result = click.testing.CliRunner().invoke(docs.main, ["a.md", "b.md"])
     assert result.output == "written: a.md\n"
-    assert "| none, raw256 | crop | 0.013 | - | - | - | 0.013 | 9,000 | 72 |" in (tmp_path / "a.md").read_text()
+    assert "| none, raw256 | crop | 0.013 | - | - | 0.013 | 9,000 | 72 |" in (tmp_path / "a.md").read_text()
     assert click.testing.CliRunner().invoke(docs.main, ["a.md", "b.md"]).output == ""
 
 

@@ -1,10 +1,12 @@
 """Contestants from other loaders: what is entered, what is shown where a loader is absent, and those installed."""
 
+import io
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -77,20 +79,25 @@ def test_an_absent_peer_says_how_to_install_it(monkeypatch, tmp_path):
 
 
 def test_images_are_written_once_and_again_when_the_storage_changes(data_dir, tmp_path):
-    storage = Path("emotionroi") / "jpeg256"
-    shutil.copytree(Path(data_dir) / storage, tmp_path / storage)
+    source = tmp_path / "emotionroi" / "raw256"
+    shutil.copytree(Path(data_dir) / "emotionroi", tmp_path / "emotionroi")
     task, _ = make_task(CONTESTANTS["dali-jpeg256"], str(tmp_path), tmp_path)
     folder = Path(prepared.provide(CONTESTANTS["dali-jpeg256"], task, sys.executable))
     stored = inputs.read_stored("emotionroi/jpeg256", split="train", data_dir=data_dir)
-    expected = sorted((label, file) for file, label in stored)
+    expected = sorted((label, decoded(file).tobytes()) for file, label in stored)
     files = sorted(folder.glob("*/*"))
-    assert sorted((int(path.parent.name[:3]), path.read_bytes()) for path in files) == expected
+    assert sorted((int(path.parent.name[:3]), decoded(path.read_bytes()).tobytes()) for path in files) == expected
+    assert not any(b"\xff\xdd" in path.read_bytes() for path in files)  # a restart interval
     files[0].unlink()
     prepared.provide(CONTESTANTS["dali-jpeg256"], task, sys.executable)
     assert not files[0].exists()
-    (tmp_path / storage / "README.md").write_text("rebuilt")
+    (source / "README.md").write_text("rebuilt")
     prepared.provide(CONTESTANTS["dali-jpeg256"], task, sys.executable)
     assert files[0].exists()
+
+
+def decoded(file):
+    return np.asarray(Image.open(io.BytesIO(file)))
 
 
 def test_a_failing_writer_says_why(data_dir):

@@ -1,0 +1,102 @@
+"""The JPEG files of storage `jpeg`: ordinary ones, of which a window can be decoded without the rest.
+
+Restart markers (ITU T.81, B.2.4.4) divide each row of blocks into *intervals* of equal width, each of which can be
+decoded on its own; an index tells where they lie. So a reader can make a smaller JPEG of those that a window touches
+(`pipeline/intervals.py`). All parts begin at multiples of 8 bytes, so that they can be copied in words; the gaps are
+filled with 0xFF, which the standard allows in front of any marker (B.1.1.2).
+
+    start     SOI, and the JFIF segment
+    index     APP15 segment: "Sentiflow" in 12 bytes, then little-endian int32:
+                  height, width   of the picture, in pixels
+                  frame           first byte of the height that the frame header states, had the file no index
+                  interval        width of an interval, in pixels
+                  intervals       how many there are
+                  begin [intervals + 4]   of each part in words of 8 bytes, and at last where the file ends: start,
+                                  index, tables, first interval, second interval, ...
+    tables    all other headers
+    intervals, from left to right and from top to bottom, each with the marker that ends it (the last with EOI)
+"""
+
+from __future__ import annotations
+
+import tempfile
+
+import numpy as np
+from PIL import Image, ImageFile
+
+QUALITY = 95
+BLOCK = 8  # pixels, side of a block; without chroma subsampling it is the unit that is coded
+_WORD = 8  # bytes
+_NAME = b"Sentiflow".ljust(12, b"\0")
+_MAX_INTERVALS = 16_000  # a segment has room for 65,533 bytes
+_MAX_BYTES_PER_PIXEL = 10  # 26 bits for each of three values
+_SOF0, _SOS, _APP15 = 0xC0, 0xDA, 0xEF
+
+# Pillow's buffer, of which memory is taken up as it is written to. A file with Huffman tables of its own must fit in.
+ImageFile.MAXBLOCK = 2**26
+
+
+def encode(pixels: np.ndarray) -> bytes:
+    """The file of a picture, uint8 [h, w, 3].
+
+    Raises:
+        OSError: no temporary file can be written.
+    """
+    height, width, _ = pixels.shape
+    down, across = -(-height // BLOCK), -(-width // BLOCK)
+    blocks = interval_blocks(across, down)
+    own_tables = _MAX_BYTES_PER_PIXEL * height * width <= ImageFile.MAXBLOCK
+    with tempfile.TemporaryFile() as file:  # into a real file, Pillow encodes without holding Python's lock
+        Image.fromarray(pixels).save(
+            file, "JPEG", quality=QUALITY, subsampling="4:4:4", optimize=own_tables, restart_marker_blocks=blocks
+        )
+        file.seek(0)
+        data = file.read()
+    jfif, frame, scan = _segments(data)
+    start, tables = _fill(data[:jfif], behind=True), _fill(data[jfif:scan])
+    intervals, sizes = _align(np.frombuffer(data, np.uint8)[scan:])
+    length = _round_up(4 + len(_NAME) + 4 * (5 + len(sizes) + 4))
+    begin = np.cumsum([0, len(start), length, len(tables), *sizes]) // _WORD
+    facts = [height, width, len(start) + len(tables) - (scan - frame), blocks * BLOCK, len(sizes)]
+    index = _NAME + np.array([*facts, *begin], "<i4").tobytes()
+    head = bytes([0xFF, _APP15]) + (length - 2).to_bytes(2, "big")
+    return start + (head + index).ljust(length, b"\0") + tables + intervals
+
+
+def interval_blocks(across: int, down: int) -> int:
+    """Blocks in an interval, for a picture of so many blocks: as few as divide a row, but at least two.
+
+    A single block would cost more for its marker than is saved by leaving it out.
+    """
+    fits = (n for n in range(2, across) if across % n == 0 and down * across // n <= _MAX_INTERVALS)
+    return next(fits, across)
+
+
+def _segments(data: bytes) -> tuple[int, int, int]:
+    """Where the JFIF segment ends, where the frame header states the height, and where the coded blocks begin."""
+    place, ends, frame, marker = 2, [], 0, 0
+    while marker != _SOS:
+        marker = data[place + 1]
+        if marker == _SOF0:
+            frame = place + 5
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        ends.append(place)
+    return ends[0], frame, ends[-1]
+
+
+def _align(coded: np.ndarray) -> tuple[bytes, np.ndarray]:
+    """The intervals filled to whole words, and how many bytes each then has."""
+    markers = np.flatnonzero((coded[:-1] == 0xFF) & (coded[1:] != 0))
+    sizes = np.diff(markers + 2, prepend=0)
+    gaps = -sizes % _WORD
+    return np.insert(coded, np.repeat(markers, gaps), 0xFF).tobytes(), sizes + gaps
+
+
+def _fill(part: bytes, *, behind: bool = False) -> bytes:
+    """A part with fill bytes in front of the marker that it begins with, or of the one that follows behind it."""
+    size = _round_up(len(part))
+    return part.ljust(size, b"\xff") if behind else part.rjust(size, b"\xff")
+
+
+def _round_up(size: int) -> int:
+    return -(-size // _WORD) * _WORD
