@@ -13,7 +13,6 @@ from typing import Any
 import click
 import tensorflow_datasets as tfds
 from rich.console import Console
-from rich.table import Table
 
 import pipeline
 from bench import report, runner
@@ -90,12 +89,8 @@ def grow(name: str, *, data_dir: str, times: int, target: Path, copies: bool = F
 
 def print_table(rows: Sequence[Row], console: Console) -> None:
     """Peak memory of the dataset and of the grown one, one below the other."""
-    table = Table(title="peak memory of an epoch and the timed windows, MiB", title_justify="left")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right")
-    for row in rows:
-        table.add_row(*_cells(row))
-    console.print(table)
+    title = "peak memory of an epoch and the timed windows, MiB"
+    report.print_lines(title, HEADINGS, [_cells(row) for row in rows], console, texts=2)
 
 
 def markdown(rows: Sequence[Row]) -> str:

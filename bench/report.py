@@ -66,11 +66,13 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join([pipes(lines), "", *([*notes, ""] if notes else []), setting(rows[0])])
 
 
-def print_lines(title: str, headings: Sequence[str], lines: Sequence[Sequence[str]], console: Console) -> None:
-    """A table of lines of cells, whose first column is text and whose others are numbers."""
+def print_lines(
+    title: str, headings: Sequence[str], lines: Sequence[Sequence[str]], console: Console, *, texts: int = 1
+) -> None:
+    """A table of lines of cells, whose first columns are `texts` and whose others are numbers."""
     table = Table(title=title, title_justify="left")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == headings[0] else "right")
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if i < texts else "right")
     for line in lines:
         table.add_row(*line)
     console.print(table)

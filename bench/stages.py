@@ -18,11 +18,10 @@ import click
 import psutil
 import tensorflow as tf
 from rich.console import Console
-from rich.table import Table
 
 import pipeline
 from bench.inputs import STORAGES, prepare
-from bench.report import pipes
+from bench.report import pipes, print_lines
 from bench.rows import commit, environment
 from bench.settings import Settings
 from pipeline import cli
@@ -109,8 +108,7 @@ def find_stages(settings: Settings, work: str, tier: str, storage: str, data_dir
 
 
 def _bytes(batch: Any) -> int:
-    arrays = [tensor.numpy() for tensor in tf.nest.flatten(batch)]
-    return sum(sum(map(len, array.flat)) if array.dtype == object else array.nbytes for array in arrays)
+    return sum(tensor.numpy().nbytes for tensor in tf.nest.flatten(batch))
 
 
 def _time(batches: Any, settings: Settings) -> tuple[float, float]:
@@ -130,15 +128,13 @@ def _time(batches: Any, settings: Settings) -> tuple[float, float]:
 def print_table(found: list[Stage], console: Console) -> None:
     """One stream, a stage a row."""
     first, whole = found[0], sum(stage.cpu_milliseconds_per_image for stage in found)
-    table = Table(title=f"{first.work}: tier {first.tier}, storage {first.storage}", title_justify="left")
-    table.add_column("stage")
-    for heading in ("CPU ms/image", "share", "images/s up to here", "bytes/image"):
-        table.add_column(heading, justify="right")
+    title = f"{first.work}: tier {first.tier}, storage {first.storage}"
+    lines = []
     for stage in found:
         cost = stage.cpu_milliseconds_per_image
         rate, size = f"{stage.images_per_second:,.0f}", f"{stage.bytes_per_image:,.0f}"
-        table.add_row(stage.stage, f"{cost:.3f}", f"{cost / whole:.0%}", rate, size)
-    console.print(table)
+        lines.append((stage.stage, f"{cost:.3f}", f"{cost / whole:.0%}", rate, size))
+    print_lines(title, ("stage", "CPU ms/image", "share", "images/s up to here", "bytes/image"), lines, console)
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from bench import report, runner
 from bench.contestants import CONTESTANTS, IMPORT, Contestant
@@ -64,12 +63,8 @@ def allowed(import_seconds: float) -> float:
 
 def print_table(rows: Sequence[Row], console: Console) -> None:
     """Seconds of every start beside what is allowed."""
-    table = Table(title="seconds from the start of a process to its first batch", title_justify="left")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right")
-    for row in rows:
-        table.add_row(*cells(row, rows[0]))
-    console.print(table)
+    title = "seconds from the start of a process to its first batch"
+    report.print_lines(title, HEADINGS, [cells(row, rows[0]) for row in rows], console, texts=2)
     console.print(report.setting(rows[-1]), highlight=False, soft_wrap=True)
 
 

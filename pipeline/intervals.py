@@ -79,7 +79,7 @@ def _plan(data: tf.Tensor, places: tf.Tensor, draws: tf.Tensor, settings: Settin
     """
     size = settings.image_size
     facts_at = places[:, :1] + _FACTS_AT + tf.range(_BEGIN_AT - _FACTS_AT, dtype=tf.int64)
-    facts = tf.cast(_int32(tf.gather(data, facts_at)), tf.int64)
+    facts = tf.cast(tf.bitcast(tf.reshape(tf.gather(data, facts_at), [-1, 5, 4]), tf.int32), tf.int64)
     frame, interval, intervals = facts[:, 2:3], facts[:, 3:4], facts[:, 4:5]
     y, x = tf.split(corner(facts[:, :2], draws, settings), 2, axis=1)
 
@@ -106,7 +106,7 @@ def _decode(data: tf.Tensor, plan: tf.Tensor, size: int) -> tf.Tensor:
     first, length, table, begin, end, inner, frame, last, box, cut = tf.split(plan, _plan_sizes(size))
     words = tf.bitcast(tf.reshape(tf.slice(data, first, length), [-1, _WORD]), tf.int64)
     parts = tf.raw_ops.RaggedGather(
-        params_nested_splits=[_int32(tf.slice(data, first + _BEGIN_AT, table))],
+        params_nested_splits=[tf.bitcast(tf.reshape(tf.slice(data, first + _BEGIN_AT, table), [-1, 4]), tf.int32)],
         params_dense_values=words,
         indices=tf.raw_ops.RaggedRange(starts=begin, limits=end, deltas=tf.ones([], tf.int64)).rt_dense_values,
         OUTPUT_RAGGED_RANK=1,
@@ -119,8 +119,3 @@ def _decode(data: tf.Tensor, plan: tf.Tensor, size: int) -> tf.Tensor:
     box = tf.cast(box, tf.int32)
     pixels = tf.io.decode_and_crop_jpeg(as_string(copied), box, channels=3, dct_method="INTEGER_ACCURATE")
     return tf.ensure_shape(tf.slice(pixels, cut, tf.constant([size, size, 3], tf.int64)), (size, size, 3))
-
-
-def _int32(data: tf.Tensor) -> tf.Tensor:
-    """uint8 [..., 4 n] as little-endian int32 [..., n]."""
-    return tf.bitcast(tf.reshape(data, tf.concat([tf.shape(data)[:-1], [-1, 4]], axis=0)), tf.int32)
