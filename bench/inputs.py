@@ -103,7 +103,7 @@ def read_plain(dataset: str, storage: str, *, split: str, data_dir: str) -> Iter
     """Yields each image of a split as loaders other than ours want it, file bytes or uint8 [h, w, 3], and its label.
 
     Of the storage `jpeg` these are JPEG files of the same pixels, quality and subsampling, but without restart markers
-    and index: only our windows gain by them, while they cost who decodes a whole file up to a tenth.
+    and index: only our windows gain by them, and they slow down who decodes a whole file.
     """
     for image, label in read_stored(f"{dataset}/{plain_source(storage)}", split=split, data_dir=data_dir):
         if storage.startswith("jpeg"):
