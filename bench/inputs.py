@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 import json
 import os
 import subprocess
@@ -14,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
 
 import pipeline
 from bench.settings import Settings
@@ -106,12 +104,15 @@ def read_plain(dataset: str, storage: str, *, split: str, data_dir: str) -> Iter
     and index: only our windows gain by them, and they slow down who decodes a whole file.
     """
     for image, label in read_stored(f"{dataset}/{plain_source(storage)}", split=split, data_dir=data_dir):
-        if storage.startswith("jpeg"):
-            file = io.BytesIO()
-            Image.fromarray(image).save(file, "JPEG", quality=95, subsampling="4:4:4", optimize=True)
-            yield file.getvalue(), label
-        else:
-            yield image, label
+        yield (_plain_jpeg(image) if storage.startswith("jpeg") else image), label
+
+
+def _plain_jpeg(pixels: np.ndarray) -> bytes:
+    import tensorflow as tf  # not above: a JAX backend must be loaded before it
+
+    # TensorFlow's encoder, because Pillow's fails at noise, for which its buffer is too small.
+    file = tf.io.encode_jpeg(pixels, format="rgb", quality=95, optimize_size=True, chroma_downsampling=False)
+    return bytes(file.numpy())
 
 
 def read_stored(name: str, *, split: str, data_dir: str) -> Iterator[tuple[Any, int]]:

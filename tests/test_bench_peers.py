@@ -100,6 +100,11 @@ def decoded(file):
     return np.asarray(Image.open(io.BytesIO(file)))
 
 
+def test_noise_becomes_a_plain_jpeg_as_well():
+    noise = np.random.default_rng(0).integers(0, 256, (292, 439, 3), np.uint8)
+    assert np.abs(decoded(inputs._plain_jpeg(noise)).astype(int) - noise).mean() < 5
+
+
 def test_a_failing_writer_says_why(data_dir):
     entry = CONTESTANTS["webdataset-jpeg256"]
     task, _ = make_task(entry, data_dir, data_dir)
