@@ -2,10 +2,8 @@
 
 import dataclasses
 import itertools
-import os
 import subprocess
 import sys
-import threading
 import time
 
 import keras
@@ -17,9 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import pipeline
-from pipeline import bank, draws, mapping
+from pipeline import bank, draws
 from pipeline.pixels import cover_shape
-from pipeline.records import open_records
 
 STORAGES = ("original", "raw256", "jpeg256")
 
@@ -218,29 +215,6 @@ def test_labels_belong_to_images(photos, data_dir):
     assert [known[label] for label in labels] == [name.partition("/")[0] for name in names]
 
 
-def test_describe(data_dir):
-    found = pipeline.describe("emotionroi/jpeg256", data_dir=data_dir)
-    assert found.splits == {"train": 30, "test": 12}
-    assert (found.storage, found.image_size, len(found.class_names)) == ("jpeg", 256, 6)
-    assert pipeline.describe("emotionroi/original", data_dir=data_dir).image_size is None
-
-
-def test_twitter_selection(data_dir):
-    described = {level: pipeline.describe("twitter1/raw256", data_dir=data_dir, agreement=level) for level in (5, 4, 3)}
-    sizes = [described[level].splits["all"] for level in (5, 4, 3)]
-    assert sizes == sorted(sizes)
-    for level in (5, 4, 3):
-        splits = described[level].splits
-        assert splits["train"] + splits["validation"] == splits["all"]
-        assert splits["validation"] == int(0.2 * splits["all"])
-    held_out = [
-        pipeline.filenames("twitter1/raw256", split="validation", data_dir=data_dir, agreement=3, fold=fold)
-        for fold in range(5)
-    ]
-    everything = pipeline.filenames("twitter1/raw256", split="all", data_dir=data_dir, agreement=3)
-    assert sorted(itertools.chain(*held_out)) == sorted(everything)
-
-
 @pytest.mark.parametrize("size", [64, 224])
 def test_other_sizes_from_originals(photos, data_dir, size):
     got = images(load("original", data_dir, image_size=size, crop_fraction=0.8, cache="none"))
@@ -267,39 +241,6 @@ def test_errors_name_rule_and_remedy(data_dir, options, words):
         load("raw256", data_dir, **options)
     assert "\n" not in str(caught.value)
     assert all(word in str(caught.value) for word in words)
-
-
-def test_missing_dataset_names_the_command(tmp_path):
-    with pytest.raises(pipeline.InputError, match="tfds build builders/emotionroi --config jpeg256"):
-        pipeline.load("emotionroi/jpeg256", split="train", data_dir=str(tmp_path))
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system does not tell what is resident")
-def test_pages_that_were_read_are_given_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(mapping, "_RESIDENT", 0)
-    (tmp_path / "shard").write_bytes(os.urandom(2**26))
-    threads = threading.active_count()
-    data, _ = mapping.map_files((str(tmp_path / "shard"),))
-    before, deadline = mapping._resident_file_bytes(), time.monotonic() + 20
-    assert data[::4096].sum() > 0
-    while mapping._resident_file_bytes() > before + 2**24:
-        assert time.monotonic() < deadline, "64 MiB are still resident"
-        time.sleep(0.01)
-    assert threading.active_count() == threads + 1
-    del data
-    while threading.active_count() > threads:
-        assert time.monotonic() < deadline, "the thread outlives what it watches"
-        time.sleep(0.01)
-
-
-def test_damaged_shard_is_named(data_dir, tmp_path):
-    import shutil
-
-    copy = shutil.copytree(os.path.join(data_dir, "emotionroi", "raw256"), tmp_path / "emotionroi" / "raw256")
-    shard = next(copy.glob("*/*train.tfrecord-00001*"))
-    os.truncate(shard, shard.stat().st_size - 100)
-    with pytest.raises(pipeline.InputError, match=shard.name):
-        load("raw256", str(tmp_path))
 
 
 @given(height=st.integers(1, 20_000), width=st.integers(1, 20_000), size=st.integers(1, 600))
@@ -331,22 +272,7 @@ def test_unreadable_picture_is_named(tmp_path):
             pipeline.read_image(tmp_path / name, pipeline.Settings())
 
 
-def test_fields_of_records(photos, data_dir):
-    """The index agrees with TFDS's own reader."""
-    import tensorflow_datasets as tfds
-
-    records = open_records("emotionroi/raw256", split="all", data_dir=data_dir, settings=pipeline.Settings())
-    builder = tfds.builder_from_directory(os.path.join(data_dir, "emotionroi", "raw256", "1.0.0"))
-    read = {
-        element["filename"].decode(): (element["label"], element["image"].shape[:2])
-        for element in tfds.as_numpy(builder.as_dataset(split="all"))
-    }
-    indexed = zip(records.filename, records.label, map(tuple, records.shape), strict=True)
-    assert {name: (label, shape) for name, label, shape in indexed} == read
-
-
 def test_waiting_is_charged_to_the_slow_side(data_dir):
-    import time
 
     slow = tf.data.Dataset.range(6).map(lambda i: tf.py_function(lambda x: (time.sleep(0.05), x)[1], (i,), tf.int64))
     ds, waited = pipeline.timed(slow)
@@ -401,17 +327,3 @@ def test_a_bank_that_does_not_fit_is_refused_before_it_is_read(data_dir, monkeyp
     monkeypatch.setattr(bank, "_read_all", None)
     with pytest.raises(pipeline.InputError, match="use cache='none'"):
         load(storage, data_dir, cache="memory")
-
-
-def test_more_bytes_than_there_is_memory_can_be_mapped(tmp_path):
-    paths = []
-    for number in range(8):
-        path = tmp_path / str(number)
-        with path.open("wb") as file:
-            file.truncate(2**37)  # 128 GiB that take no room on the disk
-            file.seek(-1, 2)
-            file.write(bytes([number]))
-        paths.append(str(path))
-    data, bases = mapping.map_files(tuple(paths))
-    assert len(data) == 2**40
-    assert [data[base + 2**37 - 1] for base in bases] == list(range(8))
