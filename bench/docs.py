@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from bench import build, curves, diagnosis, growth, memory, report, stages, start, utilisation
+from bench.gpu import page as gpu
 from bench.grid import MEMORY
 from bench.rows import BASELINE, Row, read_json
 from model import results
@@ -107,7 +108,10 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "experiments": _of_dicts(results.as_markdown),
     "margin": _of_dicts(margin),
     "gain": gain,
+    "gpu": gpu.markdown,
+    "gpulimit": gpu.limit,
 }
+TOLD_WITHOUT_ROWS = ("gpu", "gpulimit")  # these say themselves that nothing was measured
 
 
 def fill(text: str, root: Path) -> str:
@@ -121,9 +125,9 @@ def fill(text: str, root: Path) -> str:
         kind, path = block["kind"], root / block["rows"]
         if kind not in TABLES:
             raise InputError(f"the kind of a table must be one of {', '.join(TABLES)}. Received: {kind!r}")
-        made = (
-            TABLES[kind](path) if path.exists() else f"*Not measured: {block['rows']}, which `bench/measure.sh` makes.*"
-        )
+        made = f"*Not measured: {block['rows']}, which `bench/measure.sh` makes.*"
+        if path.exists() or kind in TOLD_WITHOUT_ROWS:
+            made = TABLES[kind](path)
         return f"{block['head']}{made}\n{block['tail'].lstrip()}"
 
     return BLOCK.sub(table, text)

@@ -120,7 +120,9 @@ def read_stored(name: str, *, split: str, data_dir: str) -> Iterator[tuple[Any, 
 
     TFDS reads it; of the pipeline is only which images belong to the split.
     """
-    chosen = set(pipeline.filenames(name, split=split, data_dir=data_dir))
+    size = pipeline.describe(name, data_dir=data_dir).image_size
+    geometry = {} if size is None else {"image_size": size}
+    chosen = set(pipeline.filenames(name, split=split, data_dir=data_dir, **geometry))
     dataset, _, config = name.partition("/")
     builder = tfds.core.read_only_builder.builder_from_files(dataset, config=config, data_dir=data_dir)
     files = isinstance(builder.info.features["image"], tfds.features.Image)

@@ -66,10 +66,11 @@ def summarise(done: Sequence[Operation]) -> dict[str, Any]:
 
     Returns:
         `seconds`: that time. `busy`: the share in which something ran. `operations`: the kinds that took most, each
-        with its `share` (of all operations' time, which may overlap) and number of `calls`.
+        with its `share` (of all operations' time, which may overlap) and number of `calls`. `groups`: the shares of
+        all kinds of a group together.
     """
     if not done:
-        return {"seconds": 0.0, "busy": 0.0, "operations": []}
+        return {"seconds": 0.0, "busy": 0.0, "operations": [], "groups": {}}
     busy, reached = 0.0, float("-inf")
     for _, start, end in sorted(done, key=lambda operation: operation.start):
         busy += max(end - max(start, reached), 0.0)
@@ -80,7 +81,52 @@ def summarise(done: Sequence[Operation]) -> dict[str, Any]:
         spent[each.kind] += each.end - each.start  # type: ignore[assignment]
     total = sum(spent.values())
     most = [{"kind": kind, "share": time / total, "calls": calls[kind]} for kind, time in spent.most_common(SHOWN)]
-    return {"seconds": span / 1e9, "busy": busy / span, "operations": most}
+    groups = Counter[str]()
+    for kind, time in spent.items():
+        groups[group_of(kind)] += time / total  # type: ignore[assignment]
+    return {"seconds": span / 1e9, "busy": busy / span, "operations": most, "groups": dict(groups)}
+
+
+# What kinds of operation are called, in their order: the first that fits. Names are those of XLA and of its libraries.
+GROUPS = {
+    "copies between host and accelerator": re.compile(r"memcpy(h2d|d2h)|infeed|outfeed", re.IGNORECASE),
+    "convolutions and matrix products": re.compile(
+        r"conv(?!ert)|cudnn|gemm|cublas|\bdot|cutlass|xmma|nvjet", re.IGNORECASE
+    ),
+    "gathers": re.compile(r"gather|scatter|dynamic", re.IGNORECASE),
+    "copies and conversions": re.compile(r"copy|memcpy|convert|transpose|bitcast", re.IGNORECASE),
+}
+OTHERS = "other kernels, element by element"
+ADVICE = {
+    "convolutions and matrix products": "only another number format or faster kernels would shorten these",
+    OTHERS: "normalisation, additions and activations that were not fused into a convolution are among them: folding "
+    "BatchNormalization takes most of these away",
+    "gathers": "these are the view: fewer checks and words of four bytes would shorten them",
+    "copies and conversions": "weights that are held in the format of the computation need none",
+    "copies between host and accelerator": "the tier device needs next to none",
+}
+SLIGHT = 0.03  # share of the time below which nothing is advised
+
+
+def words(summary: dict[str, Any]) -> list[str]:
+    """What is left of the time, the largest share first, and what would take it away: a sentence each."""
+    if not summary["operations"]:
+        return ["The profiler saw no operation."]
+    shares = Counter[str]()
+    for group, share in summary["groups"].items():
+        shares[group] = share * summary["busy"]
+    shares["nothing at all"] = 1 - summary["busy"]
+    advice = ADVICE | {"nothing at all": "it waits for calls from the host: more steps in one call would fill it"}
+    return [
+        f"{share:.1%} of the time: {group}" + (f" ({advice[group]})." if share >= SLIGHT else ".")
+        for group, share in shares.most_common()
+        if share >= 0.0005
+    ]
+
+
+def group_of(kind: str) -> str:
+    """Which of `GROUPS` a kind of operation belongs to."""
+    return next((name for name, pattern in GROUPS.items() if pattern.search(kind)), OTHERS)
 
 
 def table(contestant: str, summary: dict[str, Any]) -> Table:

@@ -138,7 +138,7 @@ def write_csv(rows: Iterable[Row], path: Path) -> None:
 @functools.cache
 def environment() -> dict[str, Any]:
     """Machine and versions, as they stand beside every result."""
-    versions = {name: _version(name) for name in PACKAGES}
+    versions = {name: version(name) for name in PACKAGES}
     return {
         "cpu": _cpu_model(),
         "cores": cores(),
@@ -165,7 +165,8 @@ def commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def _version(package: str) -> str | None:
+def version(package: str) -> str | None:
+    """The installed version of a package; None where it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

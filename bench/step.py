@@ -9,6 +9,7 @@ from __future__ import annotations
 from model import precision, train  # isort: skip
 
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,7 +50,7 @@ def run(job: Job) -> dict[str, Any]:
         **{name: record.environment[name] for name in ("backend", "precision", "device")},
         "peak_anonymous_mib": usage.peak_anonymous,
         "peak_total_mib": usage.peak_total,
-        "device_memory_mib": _device_memory(),
+        "device_memory_mib": device_memory(),
     }
 
 
@@ -62,15 +63,16 @@ def _record(job: Job) -> Record:
 def feed(job: Job, record: Record) -> tuple[Any, Waited]:
     """What `fit` is to take its batches from, and the seconds that it has waited for them so far."""
     if job.function == CONSTANT:
-        images, labels = next(iter(train.training_batches(record, epoch=0)))
-        return _constant(images, labels), lambda: 0.0
+        return constant_batches(record), lambda: 0.0
     if job.task.tier != "-":
         return train.feed(record, epoch=0)
     stream, waited = pipeline.timed(_generated(job, record))
     return stream, lambda: float(waited.numpy())
 
 
-def _constant(images: tf.Tensor, labels: tf.Tensor) -> Any:
+def constant_batches(record: Record) -> Any:
+    """One batch of the run over and over, which is on the device already."""
+    images, labels = next(iter(train.training_batches(record, epoch=0)))
     if keras.backend.backend() == "jax":
         import jax
 
@@ -106,21 +108,34 @@ class Windows(keras.callbacks.Callback):
         windows: how many count.
         waited: the seconds waited for input so far.
         usage: of this process.
+        asynchronous: let Keras on JAX call it from other threads, so that the next step is dispatched before the loss
+            of this one has come. It must not touch the model then: the stream has to end when it is `over`.
     """
 
-    def __init__(self, seconds: float, windows: int, waited: Waited, usage: Usage) -> None:
+    def __init__(
+        self, seconds: float, windows: int, waited: Waited, usage: Usage, *, asynchronous: bool = False
+    ) -> None:
         super().__init__()
+        self.async_safe = asynchronous
         self._seconds, self._windows, self._waited, self._usage = seconds, windows, waited, usage
+        self._lock = threading.Lock()
         self._marks: list[tuple[int, float, float, float]] = []  # steps, time, seconds waited, seconds of processor
+
+    @property
+    def over(self) -> bool:
+        """Whether the last window has ended."""
+        return len(self._marks) == self._windows + 2
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Ends a window when it is long enough; the step is done, since Keras hands its loss over."""
-        now = time.perf_counter()
-        if self._marks and now - self._marks[-1][1] < self._seconds:
-            return
-        self._marks.append((batch + 1, now, self._waited(), self._usage.cpu_seconds()))
-        if len(self._marks) == self._windows + 2:
-            self.model.stop_training = True
+        with self._lock:
+            now = time.perf_counter()
+            if self._marks and (now - self._marks[-1][1] < self._seconds or batch < self._marks[-1][0]):
+                return
+            if not self.over:
+                self._marks.append((batch + 1, now, self._waited(), self._usage.cpu_seconds()))
+            if self.over and not self.async_safe:
+                self.model.stop_training = True
 
     def result(self, batch_size: int) -> dict[str, Any]:
         """See `bench.measure.measure`."""
@@ -134,7 +149,7 @@ class Windows(keras.callbacks.Callback):
         }
 
 
-def _device_memory() -> float | None:
+def device_memory() -> float | None:
     """The most that was in use on the accelerator, MiB; None where the backend does not tell."""
     if keras.backend.backend() == "jax":
         import jax

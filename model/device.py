@@ -31,6 +31,7 @@ class OnDevice(Branches):
     def __init__(self, network: keras.Model, inputs: pipeline.Settings, *, dataset: str, data_dir: str) -> None:
         super().__init__(network, name="on_device")
         self.inputs = inputs
+        self.ops: Any = keras.ops  # what the view is made with
         pixels = pipeline.device_pixels(dataset, data_dir=data_dir, settings=inputs)
         try:
             self.pixels = self.add_weight(
@@ -50,7 +51,7 @@ class OnDevice(Branches):
         share = places.get("share")
         places = {name: value for name, value in places.items() if name != "share"}
         pixels = keras.ops.convert_to_tensor(self.pixels)
-        images = pipeline.see_places(pixels, places, ops=keras.ops, image_size=size, preprocess=preprocess)
+        images = pipeline.see_places(pixels, places, ops=self.ops, image_size=size, preprocess=preprocess)
         if share is not None:
             images = targets.mix(images, share, ops=keras.ops)
         return super().call(images, training=training)

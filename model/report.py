@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.metadata
 import json
 import math
 from pathlib import Path
@@ -275,7 +274,7 @@ def _templates() -> jinja2.Environment:
         "words": lambda name: name.replace("_", " "),
         "transposed": lambda columns: list(zip(*columns, strict=True)),
     }
-    environment.globals["version"] = importlib.metadata.version("sentiflow")
+    environment.globals["version"] = run.version("sentiflow")
     return environment
 
 

@@ -15,7 +15,6 @@ Every file appears under its name only when it is complete (written beside it, t
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import importlib.metadata
@@ -91,11 +90,8 @@ def environment(precision: str, device: str) -> dict[str, Any]:
     packages = ["sentiflow", "keras", "tensorflow", "tensorflow-datasets", "numpy"]
     if keras.backend.backend() == "jax":
         packages.append("jax")
-    versions = {}
-    for name in packages:
-        # A source tree that is not installed, or a variant such as tensorflow-cpu, states no version under the name.
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
+    stated = {name: version(name) for name in packages}
+    versions = {name: number for name, number in stated.items() if number}
     return {
         "backend": keras.backend.backend(),
         "precision": precision,
@@ -103,6 +99,14 @@ def environment(precision: str, device: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "versions": {"python": platform.python_version()} | versions,
     }
+
+
+def version(package: str) -> str | None:
+    """The installed version; None of a source tree, or of a package that goes by another name (tensorflow-cpu)."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def exists(folder: Path) -> bool:

@@ -17,7 +17,7 @@ SIZES = ((400, 300), (300, 401), (256, 256), (257, 300), (120, 90), (640, 360), 
 
 def pytest_collection_modifyitems(items):
     """Begins with what takes longest, so that no process is left alone with it at the end."""
-    items.sort(key=lambda item: item.path.name != "test_jax.py")
+    items.sort(key=lambda item: item.path.name not in ("test_jax.py", "test_gpu.py"))
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,13 @@ TESTS = Path(__file__).parent
 # Two processes of about the same length.
 GROUPS = {
     "runs": ("test_train.py", "test_explain.py", "test_hub.py::test_a_network_trains_is_saved_and_loaded"),
-    "parts": ("test_network.py", "test_heads.py", "test_recipe.py", "test_lockstep.py"),
+    "parts": (
+        "test_network.py",
+        "test_epoch.py",
+        "test_heads.py",
+        "test_recipe.py",
+        "test_lockstep.py",
+    ),
 }
 
 

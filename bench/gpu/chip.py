@@ -1,0 +1,141 @@
+"""What the accelerator can do: `python -m bench.gpu.chip OUT WORK SCALE`.
+
+A large matrix product is the most that its arithmetic gives, a large copy the most that its memory gives. Between them
+stands the forward pass of the frozen backbone, which is nearly all of a training step's work.
+"""
+
+from __future__ import annotations
+
+# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded before it.
+from model import backbones, folding, precision  # isort: skip
+
+import math
+import time
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+from bench.gpu import rows
+from bench.gpu.rows import Context, Measurement
+from model.settings import TrainSettings
+
+PART = "chip"
+
+
+def main() -> None:
+    """Times the product, the copy, and the forward pass as it is and with BatchNormalization folded."""
+    context = rows.context()
+    product = time_product(context)
+    time_copy(context)
+    number_format = precision.resolve("auto")
+    with precision.policy(number_format):
+        keras.utils.set_random_seed(0)
+        backbone = backbones.make_backbone(settings(context), image_size=context.scale.image_size)
+        unsettle(backbone)
+        for batch_size in context.scale.batches:
+            time_forward(context, backbone, batch_size, product)
+        folded = folding.fold(backbone, dtype=number_format)
+        for batch_size in context.scale.batches:
+            time_forward(context, folded, batch_size, product, variant="folded")
+        compare(context, backbone, folded)
+
+
+def settings(context: Context) -> TrainSettings:
+    """The run whose backbone is timed; random weights, which take as long as any."""
+    scale = context.scale
+    return TrainSettings(backbone=scale.backbone, backbone_options=scale.backbone_options, weights="none")
+
+
+def time_product(context: Context) -> float:
+    """The product of two square bfloat16 matrices; returns 10^12 operations/s."""
+    side = context.scale.side
+    left, right = (jax.random.normal(key, (side, side), "bfloat16") for key in jax.random.split(jax.random.key(0)))
+    multiply = jax.jit(lambda x, y: x @ y)
+    taken, spread = rows.time_calls(lambda: multiply(left, right), jax.block_until_ready, seconds=context.scale.seconds)
+    tflops = 2 * side**3 / taken / 1e12
+    rows.keep(context.out, Measurement(part=PART, name="product", tflops=tflops, spread=spread, share=1.0))
+    return tflops
+
+
+def time_copy(context: Context) -> None:
+    """A copy within the accelerator's memory; bytes that are read and bytes that are written count."""
+    source = jax.random.bits(jax.random.key(0), (context.scale.copy_mib * 2**18,), "uint32")
+    copy = jax.jit(jax.numpy.copy)
+    taken, spread = rows.time_calls(lambda: copy(source), jax.block_until_ready, seconds=context.scale.seconds)
+    gigabytes = 2 * source.nbytes / taken / 1e9
+    rows.keep(context.out, Measurement(part=PART, name="copy", gigabytes_per_second=gigabytes, spread=spread))
+
+
+def time_forward(
+    context: Context, backbone: keras.Model, batch_size: int, product: float, *, variant: str = ""
+) -> None:
+    """The backbone alone in inference mode, on a batch of noise that is on the device already."""
+    size = context.scale.image_size
+    images = jax.random.normal(jax.random.key(0), (batch_size, size, size, 3), "float32")
+    weights = [variable.value for variable in backbone.variables]
+    lowered = jax.jit(lambda weights, images: forward(backbone, weights, images)).lower(weights, images)
+    began = time.perf_counter()
+    compiled = lowered.compile()
+    compile_seconds = time.perf_counter() - began
+    taken, spread = rows.time_calls(
+        lambda: compiled(weights, images), jax.block_until_ready, seconds=context.scale.seconds
+    )
+    tflops = batch_size * count_operations(backbone) / taken / 1e12
+    measured = Measurement(
+        part=PART,
+        name="forward",
+        batch_size=batch_size,
+        variant=variant,
+        images_per_second=batch_size / taken,
+        spread=spread,
+        tflops=tflops,
+        share=tflops / product,
+        compile_seconds=compile_seconds,
+    )
+    rows.keep(context.out, measured)
+
+
+def forward(backbone: keras.Model, weights: list[Any], images: Any) -> Any:
+    """The backbone's features of images, as a function of its weights."""
+    with keras.StatelessScope(state_mapping=list(zip(backbone.variables, weights, strict=True))):
+        return backbone(images, training=False)
+
+
+def count_operations(backbone: keras.Model) -> int:
+    """Floating-point operations of the convolutions for one image; a multiplication and an addition are two."""
+    convolutions = [layer for layer in backbone.layers if isinstance(layer, folding.LINEAR)]
+    return sum(2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3]) for layer in convolutions)
+
+
+def unsettle(backbone: keras.Model) -> None:
+    """Gives BatchNormalization statistics as training leaves them; fresh ones change nothing that is folded."""
+    generator = np.random.default_rng(0)
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.moving_mean.shape
+            layer.moving_mean.assign(generator.normal(0, 0.1, shape))
+            layer.moving_variance.assign(generator.uniform(0.5, 1.5, shape))
+
+
+def compare(context: Context, backbone: keras.Model, folded: keras.Model) -> None:
+    """How far folding and the number format move features, against the backbone's in float32."""
+    size = context.scale.image_size
+    images = np.random.default_rng(0).normal(0, 50, (8, size, size, 3)).astype(np.float32)
+    with precision.policy("float32"):
+        exact = backbones.make_backbone(settings(context), image_size=context.scale.image_size)
+    exact.set_weights(backbone.get_weights())
+    truth = features(exact, images)
+    errors = [np.linalg.norm(features(each, images) - truth) / np.linalg.norm(truth) for each in (backbone, folded)]
+    told = f"relative error of features against float32: {errors[0]:.2e} as they are, {errors[1]:.2e} folded"
+    rows.keep(context.out, Measurement(part=PART, name="error", variant="folded", words=(told,)))
+
+
+def features(backbone: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The backbone's features, float32."""
+    return np.asarray(keras.ops.cast(jax.jit(lambda x: backbone(x, training=False))(images), "float32"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Experiment 1 from the start of its process to its report: `python -m bench.gpu.experiment OUT WORK SCALE cold|warm`.
+
+`cold` begins with an empty cache of compiled programs, `warm` with what `cold` left there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+from bench.gpu import rows
+from bench.gpu.rows import Measurement
+
+COMPILING = ("/jax/core/compile/jaxpr_to_mlir_module_duration", "/jax/core/compile/backend_compile_duration")
+OPENING = ("describe", "device_pixels", "filenames", "load")  # of `pipeline`: what reads and decodes a dataset
+
+
+class Stopwatch:
+    """Adds up the seconds of calls."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def time(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, its calls timed."""
+
+        def timed(*values: Any, **options: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*values, **options)
+            finally:
+                self.seconds += time.perf_counter() - began
+
+        return timed
+
+
+def main() -> None:
+    """Trains, and keeps how long each part took."""
+    context = rows.context()
+    started = psutil.Process().create_time()
+    from model import run, train  # isort: skip  # the imports are a part of what is timed
+
+    import jax
+    from rich.console import Console
+
+    import pipeline
+    from bench.gpu.chip import settings
+
+    imported = time.time()
+    cache, out = context.work / "compiled-experiment", context.work / f"experiment-{context.choice}"
+    for folder in (out, cache) if context.choice == "cold" else (out,):
+        shutil.rmtree(folder, ignore_errors=True)
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    compiling, opening = Stopwatch(), Stopwatch()
+
+    def on_event(event: str, duration_secs: float, **_: str | int) -> None:
+        if event in COMPILING:
+            compiling.seconds += duration_secs
+
+    jax.monitoring.register_event_duration_secs_listener(on_event)
+    for name in OPENING:
+        setattr(pipeline, name, opening.time(getattr(pipeline, name)))
+    scale = context.scale
+    first = dataclasses.replace(
+        settings(context),
+        dataset=f"emotionroi/raw{scale.image_size}",
+        data_dir=context.data_dir,
+        epochs=scale.epochs,
+    )
+    inputs = pipeline.Settings(image_size=scale.image_size, batch_size=scale.batches[0])
+    train.train(first, inputs, out=out, console=Console(stderr=True))
+    ended = time.time()
+    history = run.history_rows(out)
+    # The first epoch compiles and traces; the usual one tells what training takes.
+    usual = sorted(row["seconds"] for row in history)[len(history) // 2]
+    steps = int(train.steps_per_epoch(run.read_record(out)))
+    measured = Measurement(
+        part="experiment",
+        name="experiment 1",
+        variant=f"{context.choice} cache",
+        batch_size=inputs.batch_size,
+        images_per_second=steps * inputs.batch_size / usual,
+        waiting_share=sum(row["waiting_share"] for row in history[1:]) / max(len(history) - 1, 1),
+        seconds=ended - started,
+        import_seconds=imported - started,
+        data_seconds=opening.seconds,
+        compile_seconds=compiling.seconds,
+        training_seconds=usual * len(history),
+        images=steps * inputs.batch_size * len(history),
+    )
+    rows.keep(context.out, measured)
+
+
+if __name__ == "__main__":
+    main()

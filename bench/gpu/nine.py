@@ -1,0 +1,47 @@
+"""The nine experiments in one pass over their features: `python -m bench.gpu.nine OUT WORK SCALE`."""
+
+from __future__ import annotations
+
+from model import experiments, lockstep  # isort: skip  # before TensorFlow: see `model`
+
+import dataclasses
+import shutil
+import time
+
+import psutil
+from rich.console import Console
+
+import pipeline
+from bench.gpu import rows
+from bench.gpu.chip import settings
+from bench.gpu.rows import Measurement
+
+
+def main() -> None:
+    """Trains, evaluates and reports them, as `python -m model.experiments` does, and keeps how long that took."""
+    context = rows.context()
+    started, imported = psutil.Process().create_time(), time.time()
+    scale, out = context.scale, context.work / "nine"
+    shutil.rmtree(out, ignore_errors=True)
+    inputs = pipeline.Settings(image_size=scale.image_size)
+    chosen, config = experiments.choose(scale.experiments), f"raw{scale.image_size}"
+    shared = dataclasses.replace(settings(context), data_dir=context.data_dir)
+    planned = experiments.plan(chosen, shared, inputs, out=out, config=config, seeds=1, folds=False, variants=None)
+    console = Console(stderr=True)
+    made = experiments.perform(planned, out=out, sequential=False, console=console)
+    images = sum(map(lockstep.work, lockstep.groups(each.job for each in planned)))
+    training = sum(row["seconds"] for row in made)
+    measured = Measurement(
+        part="nine",
+        name="experiments in one pass",
+        seconds=time.time() - started,
+        import_seconds=imported - started,
+        training_seconds=training,
+        images=images,
+        images_per_second=images / training,
+    )
+    rows.keep(context.out, measured)
+
+
+if __name__ == "__main__":
+    main()

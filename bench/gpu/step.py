@@ -1,0 +1,193 @@
+"""The trainer's own step on the accelerator: `python -m bench.gpu.step OUT WORK SCALE BATCH_SIZE|BATCH_SIZE-switches`.
+
+First one constant batch, which is the ceiling; then what each tier and storage feeds. All tiers but `device` feed the
+same compiled step, so it is compiled once. With `-switches`, in their stead, what could be done otherwise, one by one.
+"""
+
+from __future__ import annotations
+
+# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded before it.
+from model import epoch, folding, network, precision, train  # isort: skip
+
+import dataclasses
+import gc
+import itertools
+from collections.abc import Generator, Iterable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+
+import pipeline
+from bench import profile, step
+from bench.gpu import rows
+from bench.gpu.chip import settings
+from bench.gpu.rows import WINDOWS, Context, Measurement
+from bench.measure import Usage
+from model.run import Record
+
+CONSTANT = "constant"
+FEEDS = (("device", "raw"), ("memory", "raw"), ("none", "raw"), ("none", "jpeg"))  # tier, storage
+
+
+def main() -> None:
+    """Measures the step at one batch size."""
+    context = rows.context()
+    size, _, switches = context.choice.partition("-")
+    measure = measure_switches if switches else measure_feeds
+    with precision.policy(precision.resolve("auto")):
+        measure(context, int(size))
+
+
+def measure_feeds(context: Context, batch_size: int) -> None:
+    """The ceiling, then every tier and storage, and what is left of the time in the one that should be the fastest."""
+    record = make_record(context, batch_size, "memory", "raw")
+    model = train.build_model(record, record.train)
+    ceiling = time_fit(context, CONSTANT, record, model, step.constant_batches(record))
+    # The tier `device` last: what it needs of the accelerator's memory would count for the others too.
+    for tier, storage in (*FEEDS[1:], FEEDS[0]):
+        record = make_record(context, batch_size, tier, storage)
+        fed = train.fed_by(model, record)
+        batches, waited = train.feed(record, epoch=0)
+        time_fit(context, f"{tier}, {storage}", record, fed, batches, waited, ceiling=ceiling)
+        _close(batches)
+    explain(context, record, fed)
+
+
+def measure_switches(context: Context, batch_size: int) -> None:
+    """What it is worth not to wait for a step's loss, to fold BatchNormalization, and to compile a whole epoch."""
+    plain = make_record(context, batch_size, "memory", "raw")
+    model = train.build_model(plain, plain.train)
+    ceiling = time_fit(context, CONSTANT, plain, model, step.constant_batches(plain), part="switches")
+    options: dict[str, Any] = {"ceiling": ceiling, "part": "switches"}
+    constant = step.constant_batches(plain)
+    time_fit(context, CONSTANT, plain, model, constant, variant="losses not waited for", asynchronous=True, **options)
+    folded = build_folded(plain)
+    time_fit(context, CONSTANT, plain, folded, step.constant_batches(plain), variant="folded", **options)
+    on_device = make_record(context, batch_size, "device", "raw")
+    for chosen, variant, ops in (
+        (folded, "folded, compiled epoch", keras.ops),
+        (model, "compiled epoch", keras.ops),
+        (folded, "folded, compiled epoch, gathers unchecked", unchecked_ops()),
+    ):
+        time_epochs(context, on_device, chosen, variant=variant, ceiling=ceiling, ops=ops)
+        gc.collect()  # its pixels make room for the next
+
+
+def make_record(context: Context, batch_size: int, tier: Any, storage: str) -> Record:
+    """What a run of that tier and storage is, without an end."""
+    scale = context.scale
+    dataset = f"emotionroi/{storage}{scale.image_size}"
+    endless = dataclasses.replace(settings(context), dataset=dataset, data_dir=context.data_dir, epochs=step.ENDLESS)
+    inputs = pipeline.Settings(image_size=scale.image_size, batch_size=batch_size, cache=tier)
+    return train.make_record(endless, inputs)
+
+
+def build_folded(record: Record) -> keras.Model:
+    """The network of a run, its backbone folded, and held in the format that it computes in."""
+    number_format = record.environment["precision"]
+    shared = network.Shared.make(record.train, image_size=record.inputs.image_size, seed=train.seed_of(record))
+    shared = dataclasses.replace(shared, backbone=folding.fold(shared.backbone, dtype=number_format))
+    return train.build_model(record, record.train, shared)
+
+
+def time_fit(
+    context: Context,
+    name: str,
+    record: Record,
+    model: keras.Model,
+    batches: Any,
+    waited: step.Waited = lambda: 0.0,
+    *,
+    part: str = "step",
+    variant: str = "",
+    ceiling: float | None = None,
+    asynchronous: bool = False,
+) -> float:
+    """Trains by `fit` for the windows of a measurement; returns images/s."""
+    batch_size = record.inputs.batch_size
+    with Usage() as usage:
+        windows = step.Windows(context.scale.seconds / WINDOWS, WINDOWS, waited, usage, asynchronous=asynchronous)
+        model.fit(_until(windows, batches), callbacks=[windows], shuffle=False, verbose=0)
+        found = windows.result(batch_size)
+    rate = found["images_per_second"]
+    measured = Measurement(
+        part=part,
+        name=name,
+        batch_size=batch_size,
+        variant=variant,
+        images_per_second=rate,
+        spread=found["spread"],
+        utilisation=rate / (ceiling or rate),
+        waiting_share=found["waiting_share"],
+        cpu_seconds_per_image=found["cpu_seconds_per_image"],
+        device_memory_mib=step.device_memory(),
+    )
+    rows.keep(context.out, measured)
+    return float(rate)
+
+
+def _until(windows: step.Windows, batches: Iterable[Any]) -> Iterator[Any]:
+    for batch in batches:
+        if windows.over:
+            return
+        yield batch
+
+
+def _close(batches: Iterable[Any]) -> None:
+    """Ends a stream, whose thread would go on to take batches ahead."""
+    if isinstance(batches, Generator):
+        batches.close()
+
+
+def unchecked_ops() -> Any:
+    """`keras.ops` whose gathers trust that every index lies within, as those of the view do."""
+    ops = SimpleNamespace(**vars(keras.ops))
+    ops.take = lambda table, index, axis: table.at[index].get(mode="promise_in_bounds")  # along the first axis
+    return ops
+
+
+def time_epochs(
+    context: Context, record: Record, model: keras.Model, *, variant: str, ceiling: float, ops: Any
+) -> None:
+    """Trains whole epochs of the tier `device` as one program each; drawing their batches counts."""
+    fed = train.fed_by(model, record)
+    fed.ops = ops
+    steps = train.steps_per_epoch(record)
+    batches = train.training_batches(record, epoch=0).as_numpy_iterator()
+
+    def stacked() -> Any:
+        return keras.tree.map_structure(lambda *parts: np.stack(parts), *itertools.islice(batches, steps))
+
+    train_epoch = epoch.compiled_epoch(fed, next(iter(train.training_batches(record, epoch=0).as_numpy_iterator())))
+    taken, spread = rows.time_calls(lambda: train_epoch(stacked()), lambda _: None, seconds=context.scale.seconds)
+    images = steps * record.inputs.batch_size
+    measured = Measurement(
+        part="switches",
+        name="device, raw",
+        batch_size=record.inputs.batch_size,
+        variant=variant,
+        images_per_second=images / taken,
+        spread=spread,
+        utilisation=images / taken / ceiling,
+        device_memory_mib=step.device_memory(),
+    )
+    rows.keep(context.out, measured)
+
+
+def explain(context: Context, record: Record, model: keras.Model) -> None:
+    """What the accelerator does in the steps of a tier, and what is left to gain, in words."""
+    batches, _ = train.feed(record, epoch=0)
+    folder = context.out / f"profile-{record.inputs.batch_size}"
+    summary = profile.trace(model, batches, folder)
+    _close(batches)
+    words = tuple(profile.words(summary))
+    measured = Measurement(
+        part="step", name="profile", batch_size=record.inputs.batch_size, words=words, seconds=summary["seconds"]
+    )
+    rows.keep(context.out, measured)
+
+
+if __name__ == "__main__":
+    main()
