@@ -91,7 +91,7 @@ def photos(
     missing = [name for name in names if name not in positions]
     if missing:
         raise InputError(f"{record.dataset['name']} does not hold {missing[0]}; it is not the one that was evaluated.")
-    settings = dataclasses.replace(record.inputs, crop="center", cache="none").resolve(training=False)
+    settings = dataclasses.replace(record.inputs, crop="center", cache="none").evaluation()
     pixels = preview.seen(records, np.array([positions[name] for name in names]), 0, settings)
     overlays = _overlays(record, network, pixels, predictions.predicted[chosen])
     classes = record.dataset["class_names"]
@@ -172,7 +172,7 @@ def _open(record: run.Record, split: str) -> Records:
         record.train.dataset,
         split=split,
         data_dir=record.train.data_dir,
-        settings=record.inputs.resolve(training=False),
+        settings=record.inputs.evaluation(),
     )
 
 

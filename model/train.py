@@ -111,7 +111,7 @@ def steps_per_epoch(record: run.Record) -> int:
         InputError: there is not even one.
     """
     images, batch_size = record.dataset["splits"].get("train", 0), record.inputs.batch_size
-    last_batch = record.inputs.resolve(training=True).last_batch
+    last_batch = record.inputs.training().last_batch
     steps = pipeline.steps(images, batch_size=batch_size, last_batch=last_batch)
     if steps == 0:
         raise InputError(

@@ -36,8 +36,9 @@ with _without_chatter():
 
 from pipeline.ahead import ahead, clocked
 from pipeline.graph import device_pixels, filenames, load, read_image, see_places, timed
+from pipeline.options import InputError
 from pipeline.records import Description, describe
-from pipeline.settings import InputError, Settings, steps
+from pipeline.settings import Settings, steps
 from pipeline.stimuli import stimuli_maps
 
 __all__ = [

@@ -22,7 +22,7 @@ from tensorflow.compiler.xla import xla_data_pb2
 from pipeline.mapping import map_files
 from pipeline.pixels import as_string, as_tensor, corner, cover_shape, decode
 from pipeline.records import Records
-from pipeline.settings import InputError, Settings
+from pipeline.settings import InputError, StreamSettings
 from pipeline.view import mirror
 
 # One gather index per pixel row; a row is one contiguous run of bytes.
@@ -41,13 +41,13 @@ class Layout:
         self.start = tf.constant(start, tf.int64)
         self.shape = tf.constant(shape, tf.int64)
 
-    def places(self, images: tf.Tensor, draws: tf.Tensor, settings: Settings) -> tuple[tf.Tensor, tf.Tensor]:
+    def places(self, images: tf.Tensor, draws: tf.Tensor, settings: StreamSettings) -> tuple[tf.Tensor, tf.Tensor]:
         """Chooses one window of each image.
 
         Args:
             images: int64 [b], positions.
             draws: float64 [b, 2] in [0, 1): vertical and horizontal place of each random window.
-            settings: resolved settings.
+            settings: of the stream.
 
         Returns:
             The first byte of each window, and the width in pixels of the image that it lies in: both int64 [b].
@@ -71,7 +71,7 @@ class Bank:
         self.layout = layout
 
     def windows(
-        self, images: tf.Tensor, draws: tf.Tensor, settings: Settings, *, flip: tf.Tensor | None = None
+        self, images: tf.Tensor, draws: tf.Tensor, settings: StreamSettings, *, flip: tf.Tensor | None = None
     ) -> tf.Tensor:
         """The windows that `Layout.places` chooses, mirrored where `flip`, bool [b], says so: uint8 [b, s, s, 3]."""
         first, width = self.layout.places(images, draws, settings)
@@ -97,7 +97,7 @@ def mapped_bank(records: Records) -> Bank:
     return Bank(as_tensor(area), Layout(bases[records.shard] + records.offset, records.shape))
 
 
-def ram_bank(records: Records, settings: Settings) -> Bank:
+def ram_bank(records: Records, settings: StreamSettings) -> Bank:
     """Reads, decodes and resizes every image once, on all cores, into RAM. Shows progress on a terminal.
 
     Raises:
@@ -107,12 +107,12 @@ def ram_bank(records: Records, settings: Settings) -> Bank:
     return Bank(as_tensor(data), Layout(_starts(shapes), shapes))
 
 
-def device_pixels(records: Records, settings: Settings) -> np.ndarray:
+def device_pixels(records: Records, settings: StreamSettings) -> np.ndarray:
     """The resized pixels of a dataset in the order that `device_layout` tells: uint8 [pixels, 3].
 
     Args:
         records: all records of the dataset.
-        settings: resolved settings.
+        settings: of the stream.
 
     Raises:
         InputError: the pixels do not fit into the free memory, or are too many to be counted in 31 bits.
@@ -123,14 +123,14 @@ def device_pixels(records: Records, settings: Settings) -> np.ndarray:
     return data.reshape(-1, 3)
 
 
-def device_layout(records: Records, chosen: Records, settings: Settings) -> Layout:
+def device_layout(records: Records, chosen: Records, settings: StreamSettings) -> Layout:
     """Where the chosen of all records lie among the bytes of `device_pixels`."""
     shapes = _resized_shapes(records, settings)
     rows = np.searchsorted(records.number, chosen.number)
     return Layout(_starts(shapes)[rows], shapes[rows])
 
 
-def _fill(records: Records, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+def _fill(records: Records, settings: StreamSettings) -> tuple[np.ndarray, np.ndarray]:
     """All images, one behind the other: uint8 [bytes]; and their heights and widths: int64 [n, 2]."""
     shapes = _resized_shapes(records, settings)
     start, size = _starts(shapes), 3 * shapes.prod(axis=1)
@@ -144,7 +144,7 @@ def _fill(records: Records, settings: Settings) -> tuple[np.ndarray, np.ndarray]
     return data, shapes
 
 
-def _read_all(records: Records, settings: Settings) -> Iterator[np.ndarray]:
+def _read_all(records: Records, settings: StreamSettings) -> Iterator[np.ndarray]:
     """Every image resized and uncropped: uint8 [h, w, 3], or a run of as many bytes."""
     if records.storage == "raw":
         area, bases = map_files(records.paths)
@@ -160,7 +160,7 @@ def _starts(shapes: np.ndarray) -> np.ndarray:
     return np.cumsum(3 * shapes.prod(axis=1)) - 3 * shapes.prod(axis=1)
 
 
-def _resized_shapes(records: Records, settings: Settings) -> np.ndarray:
+def _resized_shapes(records: Records, settings: StreamSettings) -> np.ndarray:
     """Height and width of every resized image, from what the files' headers say: int64 [n, 2]."""
     if records.storage == "raw":
         return records.shape.astype(np.int64)
@@ -174,7 +174,7 @@ def _resized_shapes(records: Records, settings: Settings) -> np.ndarray:
     return (cover_shape(shapes, settings) if records.storage == "original" else shapes).numpy()
 
 
-def whole_image(records: Records, settings: Settings) -> Callable[[tf.Tensor], tf.Tensor]:
+def whole_image(records: Records, settings: StreamSettings) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function from a position, int64, to that image resized and uncropped: uint8 [h, w, 3]."""
     if records.storage == "raw":
         return mapped_bank(records).image

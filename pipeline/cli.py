@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import types
 import typing
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from pipeline.settings import InputError
+from pipeline.options import InputError, choices, hints, is_union
 
 T = TypeVar("T")
 
@@ -49,10 +48,9 @@ def options(settings: type, exclude: tuple[str, ...] = ()) -> Callable[[T], T]:
     """Decorator that adds one option per field of a dataclass; type and default are the field's, help its metadata."""
 
     def decorate(function: T) -> T:
-        hints = typing.get_type_hints(settings)
         for field in reversed(dataclasses.fields(settings)):
             if field.name not in exclude:
-                function = _option(field, hints[field.name])(function)
+                function = _option(field, hints(settings)[field.name])(function)
         return function
 
     return decorate
@@ -73,18 +71,13 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[T], T]:
         settings["default"] = default
     if hint is bool:
         return click.option(f"--{field.name}/--no_{field.name}", **settings)  # type: ignore[return-value]
-    kinds = [kind for kind in _alternatives(hint) if kind is not type(None)]
-    literals = [value for kind in kinds if typing.get_origin(kind) is Literal for value in typing.get_args(kind)]
-    if literals:
-        settings["type"] = click.Choice(literals)
-    elif typing.get_origin(kinds[0]) is tuple:
-        settings.update(type=typing.get_args(kinds[0])[0], multiple=True)
-    else:
-        settings["type"] = kinds[0]
+    kind = next(part for part in _alternatives(hint) if part is not type(None))
+    repeated = typing.get_origin(kind) is tuple
+    allowed = choices(hint)
+    settings["type"] = click.Choice(allowed) if allowed else typing.get_args(kind)[0] if repeated else kind
+    settings["multiple"] = repeated
     return click.option(f"--{field.name}", **settings)  # type: ignore[return-value]
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return typing.get_args(hint)
-    return (hint,)
+    return typing.get_args(hint) if is_union(hint) else (hint,)

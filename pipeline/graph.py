@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pipeline import bank, draws, intervals, pixels
 from pipeline.records import Records, open_records
-from pipeline.settings import InputError, Settings, steps
+from pipeline.settings import InputError, Settings, StreamSettings, steps
 from pipeline.view import sample_parameters, see, view
 
 
@@ -85,23 +85,23 @@ def stages(
     settings: Settings,
 ) -> dict[str, tf.data.Dataset]:
     """The stream after each of its stages, in order. The arguments are those of `load`, which gives the last."""
-    settings = settings.resolve(training=training)
-    records = open_records(dataset, split=split, data_dir=data_dir, settings=settings)
-    plan = _Plan(records, settings, training=training, shard=shard)
+    stream = settings.stream(training=training)
+    records = open_records(dataset, split=split, data_dir=data_dir, settings=stream)
+    plan = _Plan(records, stream, training=training, shard=shard)
     if not 0 <= epoch <= epochs or not 0 <= step <= plan.steps:
         rule = f"(epoch, step) must lie within {epochs} epochs of {plan.steps} steps"
         raise InputError(f"{rule}. Received: {(epoch, step)}")
 
     ds = tf.data.Dataset.range(epoch * plan.steps + step, epochs * plan.steps)
     after = {"plan": _map(ds, plan)}  # step -> image numbers, labels and mask, draws
-    if settings.cache == "device":
-        places = _places(dataset, records, data_dir, settings)
+    if stream.cache == "device":
+        places = _places(dataset, records, data_dir, stream)
         after["places"] = _map(after["plan"], lambda i, rest, u: (places(i, u), *rest))  # -> what to look at, and how
     else:
-        cut = _is_cut(records, settings)
-        mirrored = cut and not (settings.rotation or settings.zoom)  # else the view mirrors at no cost
-        rest_of_view = dataclasses.replace(settings, flip=settings.flip and not mirrored)
-        read, name = reader(records, settings, mirrored=mirrored), "cut" if cut else "decode"
+        cut = _is_cut(records, stream)
+        mirrored = cut and not (stream.rotation or stream.zoom)  # else the view mirrors at no cost
+        rest_of_view = dataclasses.replace(stream, flip=stream.flip and not mirrored)
+        read, name = reader(records, stream, mirrored=mirrored), "cut" if cut else "decode"
         after[name] = _map(after["plan"], lambda i, rest, u: (read(i, u), rest, u), cores())  # -> uint8 windows
         after["view"] = _map(after[name], lambda image, rest, u: (_see(image, u, rest_of_view), *rest), cores())
     options = tf.data.Options()
@@ -129,8 +129,8 @@ def device_pixels(
     Raises:
         InputError: they do not fit into the free memory, or what `load` raises.
     """
-    settings = dataclasses.replace(settings or Settings(), **options).resolve(training=False)
-    return bank.device_pixels(open_records(dataset, split="all", data_dir=data_dir, settings=settings), settings)
+    stream = dataclasses.replace(settings or Settings(), **options).evaluation()
+    return bank.device_pixels(open_records(dataset, split="all", data_dir=data_dir, settings=stream), stream)
 
 
 def see_places(pixels: Any, places: dict[str, Any], *, ops: Any, image_size: int, preprocess: str | None) -> Any:
@@ -192,7 +192,7 @@ def timed(ds: tf.data.Dataset) -> tuple[tf.data.Dataset, tf.Variable]:
 class _Plan:
     """Which images a step holds: a stateless function of the step's number in the stream."""
 
-    def __init__(self, records: Records, settings: Settings, *, training: bool, shard: tuple[int, int]) -> None:
+    def __init__(self, records: Records, settings: StreamSettings, *, training: bool, shard: tuple[int, int]) -> None:
         index, count = shard
         if not 0 <= index < count:
             raise InputError(f"shard must be (index, count) with 0 <= index < count. Received: {shard}")
@@ -233,7 +233,9 @@ class _Plan:
         return images, rest, draws.uniforms(positions, seed=self._settings.seed, epoch=epoch)
 
 
-def _places(dataset: str, records: Records, data_dir: str, settings: Settings) -> Callable[..., dict[str, tf.Tensor]]:
+def _places(
+    dataset: str, records: Records, data_dir: str, settings: StreamSettings
+) -> Callable[..., dict[str, tf.Tensor]]:
     """(images int64 [b], draws float64 [b, 8]) -> what `see_places` needs to know of a batch."""
     everything = open_records(dataset, split="all", data_dir=data_dir, settings=settings)
     layout = bank.device_layout(everything, records, settings)
@@ -246,12 +248,12 @@ def _places(dataset: str, records: Records, data_dir: str, settings: Settings) -
     return places
 
 
-def _see(windows: tf.Tensor, u: tf.Tensor, settings: Settings) -> tf.Tensor:
+def _see(windows: tf.Tensor, u: tf.Tensor, settings: StreamSettings) -> tf.Tensor:
     return view(windows, preprocess=settings.preprocess, **sample_parameters(u, settings))
 
 
 def reader(
-    records: Records, settings: Settings, *, mirrored: bool = False
+    records: Records, settings: StreamSettings, *, mirrored: bool = False
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """(images int64 [b], draws float64 [b, 8]) -> uint8 windows [b, s, s, 3], by storage and tier.
 
@@ -268,12 +270,12 @@ def reader(
     return cut
 
 
-def _is_cut(records: Records, settings: Settings) -> bool:
+def _is_cut(records: Records, settings: StreamSettings) -> bool:
     """Whether windows are cut from pixels, and not decoded from files."""
     return settings.cache == "memory" or records.storage == "raw"
 
 
-def _originals(records: Records, settings: Settings) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def _originals(records: Records, settings: StreamSettings) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     file, size = bank.mapped_file(records), settings.image_size
 
     def decode(images: tf.Tensor, u: tf.Tensor) -> tf.Tensor:

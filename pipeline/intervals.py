@@ -15,7 +15,7 @@ import tensorflow as tf
 from pipeline.mapping import map_files
 from pipeline.pixels import as_string, as_tensor, corner
 from pipeline.records import Records
-from pipeline.settings import InputError, Settings
+from pipeline.settings import InputError, StreamSettings
 
 _BLOCK = 8  # pixels, side of a block
 _WORD = 8  # bytes, the unit in which parts of a file are copied
@@ -25,7 +25,7 @@ _MARKERS = np.resize(np.arange(0xD0, 0xD8, dtype=np.uint8), 2**14)  # RST0 to RS
 _EOI = 0xD9
 
 
-def windows(records: Records, settings: Settings) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def windows(records: Records, settings: StreamSettings) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """(images int64 [b], draws float64 [b, 8]) -> uint8 windows [b, s, s, 3], out of the mapped shards.
 
     Raises:
@@ -65,14 +65,14 @@ def _rows(size: int) -> int:
     return (size + _BLOCK - 2) // _BLOCK + 1
 
 
-def _plan(data: tf.Tensor, places: tf.Tensor, draws: tf.Tensor, settings: Settings) -> tf.Tensor:
+def _plan(data: tf.Tensor, places: tf.Tensor, draws: tf.Tensor, settings: StreamSettings) -> tf.Tensor:
     """What to copy of each image's file, and what to change in the copy, for all images of a batch at once.
 
     Args:
         data: uint8, the mapped shards.
         places: int64 [b, 2], each file's first byte and length.
         draws: float64 [b, 2] in [0, 1), as for `corner`.
-        settings: resolved settings.
+        settings: of the stream.
 
     Returns:
         int64 [b, n], in a single tensor because each that a loop takes apart costs time in each of its rounds.

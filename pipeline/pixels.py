@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from pipeline.settings import InputError, Settings
+from pipeline.settings import InputError, Settings, StreamSettings
 
 # Names of the resampling filters in TensorFlow and in Pillow.
 _FILTERS = {
@@ -19,13 +20,13 @@ _FILTERS = {
 }
 
 
-def corner(shape: tf.Tensor, draws: tf.Tensor, settings: Settings) -> tf.Tensor:
+def corner(shape: tf.Tensor, draws: tf.Tensor, settings: StreamSettings) -> tf.Tensor:
     """Top left pixel of the window: the reference system's centre, or a place drawn among all possible ones.
 
     Args:
         shape: int64 [..., 2], height and width of the resized image in pixels.
         draws: float64 [..., 2] in [0, 1).
-        settings: resolved settings.
+        settings: of the stream.
 
     Returns:
         int64 [..., 2], in pixels.
@@ -38,7 +39,7 @@ def corner(shape: tf.Tensor, draws: tf.Tensor, settings: Settings) -> tf.Tensor:
     return tf.maximum(tf.cast(tf.round(sides / 2.0), tf.int64) - round(size / 2), 0)
 
 
-def cover_shape(shape: tf.Tensor, settings: Settings) -> tf.Tensor:
+def cover_shape(shape: tf.Tensor, settings: StreamSettings) -> tf.Tensor:
     """Height and width after the image is scaled to cover the square of `settings.cover` pixels: int64 [..., 2].
 
     An image that already is the window is left as it is. The result is never smaller than the window.
@@ -50,7 +51,7 @@ def cover_shape(shape: tf.Tensor, settings: Settings) -> tf.Tensor:
     return tf.where(tf.reduce_all(tf.equal(shape, size), axis=-1, keepdims=True), tf.cast(shape, tf.int64), covered)
 
 
-def decode(data: tf.Tensor, storage: str, settings: Settings) -> tf.Tensor:
+def decode(data: tf.Tensor, storage: str, settings: StreamSettings) -> tf.Tensor:
     """Decodes a stored image and, if the storage is `original`, resizes it: uint8 [h, w, 3].
 
     JPEG, PNG and GIF come out bit-identical to Pillow. Resized values are within 1 level of Pillow's in 99.9 % of
@@ -63,13 +64,13 @@ def decode(data: tf.Tensor, storage: str, settings: Settings) -> tf.Tensor:
     return _resize(pixels, shape, tf.zeros([2], tf.int64), shape, settings)
 
 
-def decode_window(data: tf.Tensor, draws: tf.Tensor, settings: Settings) -> tf.Tensor:
+def decode_window(data: tf.Tensor, draws: tf.Tensor, settings: StreamSettings) -> tf.Tensor:
     """The window of a source file: what is outside of it is not resampled.
 
     Args:
         data: string scalar.
         draws: float64 [2] in [0, 1), as for `corner`.
-        settings: resolved settings.
+        settings: of the stream.
 
     Returns:
         uint8 [s, s, 3].
@@ -105,16 +106,17 @@ def read_image(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:
         InputError: the file cannot be read or decoded.
     """
     name, size = os.fspath(path), settings.image_size
+    centred = dataclasses.replace(settings.evaluation(), crop="center")
     try:
         with open(path, "rb") as file, Image.open(io.BytesIO(file.read())) as image:
             picture = image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{name} is not a readable picture: {error}") from None
-    shape = cover_shape(tf.constant([picture.height, picture.width], tf.int64), settings)
+    shape = cover_shape(tf.constant([picture.height, picture.width], tf.int64), centred)
     height, width = (int(side) for side in shape)
     if (width, height) != picture.size:
         picture = picture.resize((width, height), _FILTERS[settings.interpolation][1])
-    top, left = (int(side) for side in corner(shape, tf.zeros([2], tf.float64), settings))
+    top, left = (int(side) for side in corner(shape, tf.zeros([2], tf.float64), centred))
     return np.asarray(picture.crop((left, top, left + size, top + size)))
 
 
@@ -123,7 +125,9 @@ def _decode(data: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
 
-def _resize(pixels: tf.Tensor, shape: tf.Tensor, place: tf.Tensor, size: tf.Tensor, settings: Settings) -> tf.Tensor:
+def _resize(
+    pixels: tf.Tensor, shape: tf.Tensor, place: tf.Tensor, size: tf.Tensor, settings: StreamSettings
+) -> tf.Tensor:
     """Scales to `shape` and cuts the box of `size` at `place`, computing no more than that box."""
     scale = tf.cast(shape / tf.shape(pixels, tf.int64)[:2], tf.float32)
     resized = tf.raw_ops.ScaleAndTranslate(

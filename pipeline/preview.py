@@ -16,7 +16,7 @@ from pipeline import cli, draws
 from pipeline.bank import whole_image
 from pipeline.graph import reader
 from pipeline.records import Records, describe, open_records
-from pipeline.settings import InputError, Settings
+from pipeline.settings import InputError, Settings, StreamSettings
 from pipeline.view import sample_parameters, view
 
 
@@ -65,19 +65,19 @@ def contact_sheet(
 
 def pictures(records: Records, chosen: np.ndarray, *, views: int, settings: Settings) -> dict[str, list[np.ndarray]]:
     """What a contact sheet shows of the chosen records, by the title of its column: each uint8 [h, w, 3]."""
-    whole = whole_image(records, settings)
+    whole = whole_image(records, settings.evaluation())
     columns = {
         "stored": [whole(tf.constant(i, tf.int64)).numpy() for i in chosen],
-        "validation": list(seen(records, chosen, 0, settings.resolve(training=False))),
+        "validation": list(seen(records, chosen, 0, settings.evaluation())),
     }
-    augmented = settings.resolve(training=True)
+    augmented = settings.training()
     return columns | {
         f"training, epoch {epoch}": list(seen(records, chosen, epoch, augmented)) for epoch in range(views)
     }
 
 
-def seen(records: Records, chosen: np.ndarray, epoch: int, settings: Settings) -> np.ndarray:
-    """The chosen records as an epoch of resolved settings sees them, before preprocessing: uint8 [n, s, s, 3]."""
+def seen(records: Records, chosen: np.ndarray, epoch: int, settings: StreamSettings) -> np.ndarray:
+    """The chosen records as an epoch of a stream sees them, before preprocessing: uint8 [n, s, s, 3]."""
     places = tf.constant(chosen, tf.int64)
     u = draws.uniforms(places, seed=settings.seed, epoch=tf.constant(epoch, tf.int64))
     windows = reader(records, settings)(places, u)

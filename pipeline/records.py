@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import tensorflow_datasets as tfds
 
-from pipeline.settings import CROP_FRACTION, InputError, Settings
+from pipeline.settings import CROP_FRACTION, InputError, Settings, StreamSettings
 
 _HEADER, _FOOTER = 12, 4  # bytes around a record: length and its checksum; checksum of the data
 _CHUNK = 4096  # bytes fetched at once while indexing
@@ -119,7 +119,7 @@ def folder(dataset: str, *, data_dir: str = "data") -> str:
     return str(_builder(dataset, data_dir)[0].data_dir)
 
 
-def open_records(dataset: str, *, split: str, data_dir: str, settings: Settings) -> Records:
+def open_records(dataset: str, *, split: str, data_dir: str, settings: Settings | StreamSettings) -> Records:
     """Indexes one split of a prepared dataset.
 
     Args:
@@ -146,7 +146,7 @@ def open_records(dataset: str, *, split: str, data_dir: str, settings: Settings)
     return _compose(dataset, records, split, settings)
 
 
-def _compose(dataset: str, records: Records, split: str, settings: Settings) -> Records:
+def _compose(dataset: str, records: Records, split: str, settings: Settings | StreamSettings) -> Records:
     """Twitter I: `train`, `validation` or `all` images of the chosen agreement level."""
     level = {5: 0, 4: 1, 3: 2}[settings.agreement]
     agreement = records.extra["agreement"][:, 0]
@@ -186,7 +186,7 @@ def _builder(dataset: str, data_dir: str) -> tuple[tfds.core.DatasetBuilder, dic
     return builder, metadata
 
 
-def _check_geometry(dataset: str, metadata: dict[str, Any], settings: Settings) -> None:
+def _check_geometry(dataset: str, metadata: dict[str, Any], settings: Settings | StreamSettings) -> None:
     if metadata["storage"] == "original":
         return
     name = dataset.partition("/")[0]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.pixels import corner, cover_shape
 from pipeline.records import Records, open_records
-from pipeline.settings import InputError, Settings
+from pipeline.settings import InputError, Settings, StreamSettings
 
 
 def stimuli_maps(
@@ -33,18 +33,18 @@ def stimuli_maps(
     """
     name, _, config = dataset.partition(":")[0].partition("/")
     original = "_".join(["original", *config.split("_")[1:]])  # prepared alike, but for the storage
-    settings = settings.resolve(training=False)
+    stream = settings.evaluation()
     try:
-        records = open_records(f"{name}/{original}", split="all", data_dir=data_dir, settings=settings)
+        records = open_records(f"{name}/{original}", split="all", data_dir=data_dir, settings=stream)
     except InputError as error:
         raise InputError(f"Stimuli maps are kept in storage `original` alone. {error}") from None
     if not records.extra.get("stimuli_map", np.zeros(0)).any():
         raise InputError(f"{name}/{original} in {data_dir} holds no stimuli maps; EmotionROI's archive has them.")
     numbers = {file: number for number, file in enumerate(records.filename)}
-    return (_map(records, numbers.get(file), settings) for file in files)
+    return (_map(records, numbers.get(file), stream) for file in files)
 
 
-def _map(records: Records, number: int | None, settings: Settings) -> np.ndarray | None:
+def _map(records: Records, number: int | None, settings: StreamSettings) -> np.ndarray | None:
     if number is None or not records.extra["stimuli_map"][number, 1]:
         return None
     photograph = _open(records, number, records.offset[number], records.length[number])

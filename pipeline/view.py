@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.draws import COLUMNS
-from pipeline.settings import Settings
+from pipeline.settings import StreamSettings
 
 # Channel means and deviations of ImageNet as `keras.applications.imagenet_utils.preprocess_input` has them.
 _CAFFE_MEANS_BGR = (103.939, 116.779, 123.68)
@@ -48,12 +48,12 @@ _TENSORFLOW = SimpleNamespace(
 )
 
 
-def sample_parameters(draws: tf.Tensor, settings: Settings) -> dict[str, tf.Tensor]:
+def sample_parameters(draws: tf.Tensor, settings: StreamSettings) -> dict[str, tf.Tensor]:
     """Parameters of `view` from uniform draws; an augmentation that is off has no entry.
 
     Args:
         draws: float64 [b, 8] in [0, 1), columns as in `draws.COLUMNS`.
-        settings: resolved settings.
+        settings: of the stream.
 
     Returns:
         `angle` in degrees, counter-clockwise on the screen; `zoom` [b, 2] (vertical, horizontal; above 1 shrinks);

@@ -70,7 +70,7 @@ def test_a_window_is_the_decoded_file_cropped(records, files, size, data):
     images = np.array(data.draw(st.lists(st.sampled_from(chosen), min_size=1, max_size=4)), np.int64)
     places = st.tuples(*[st.floats(0, 1, exclude_max=True)] * 2)
     u = np.array(data.draw(st.lists(places, min_size=len(images), max_size=len(images))), np.float64)
-    options = pipeline.Settings(image_size=size).resolve(training=True)
+    options = pipeline.Settings(image_size=size).training()
     windows = intervals.windows(records, options)(images, np.pad(u, ((0, 0), (0, 6)))).numpy()
     for window, i, place in zip(windows, images, u, strict=True):
         y, x = (int(part * (side - size + 1)) for part, side in zip(place, SIZES[i], strict=True))
@@ -123,4 +123,4 @@ def test_a_full_disk_is_no_bad_image(tmp_path, monkeypatch):
 def test_files_without_an_index_are_refused(tmp_path):
     records = stored(tmp_path / "shard", [plain(picture(40, 40))])
     with pytest.raises(pipeline.InputError, match=r"have no index.*Build the dataset anew"):
-        intervals.windows(records, pipeline.Settings(image_size=16).resolve(training=True))
+        intervals.windows(records, pipeline.Settings(image_size=16).training())

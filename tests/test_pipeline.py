@@ -1,7 +1,7 @@
 """What a stream gives: the reference system's pixels, exact permutations, and the same again for the same token."""
 
-import dataclasses
 import itertools
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +16,7 @@ from PIL import Image
 
 import pipeline
 from pipeline import bank, draws
+from pipeline.options import choices, hints
 from pipeline.pixels import cover_shape
 
 STORAGES = ("original", "raw256", "jpeg256")
@@ -299,12 +300,43 @@ def test_process_ends_while_batches_are_in_flight(data_dir):
 
 
 def test_settings_resolve():
-    training = pipeline.Settings().resolve(training=True)
+    training = pipeline.Settings().training()
     assert (training.crop, training.last_batch, training.rotation, training.flip) == ("random", "drop", 20.0, True)
-    still = pipeline.Settings(zoom=0.2, brightness=0.1).resolve(training=False)
+    still = pipeline.Settings(zoom=0.2, brightness=0.1).evaluation()
     assert (still.crop, still.last_batch, still.rotation, still.flip) == ("center", "keep", 0.0, False)
     assert (still.zoom, still.brightness) == (0.0, 0.0)
-    assert dataclasses.replace(still, crop="random").resolve(training=False).crop == "random"
+    assert pipeline.Settings(crop="random").evaluation().crop == "random"
+
+
+@pytest.mark.parametrize("name", ["crop", "last_batch", "cache", "interpolation", "preprocess", "agreement", "fold"])
+def test_a_choice_that_there_is_not_is_refused_with_the_list(name):
+    allowed = choices(hints(pipeline.Settings)[name])
+    with pytest.raises(pipeline.InputError) as error:
+        pipeline.Settings(**{name: "x"})
+    assert str(error.value) == f"{name} must be one of {', '.join(map(str, allowed))}. Received: 'x'"
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ({"batch_size": 0}, "batch_size must be at least 1. Received: 0"),
+        ({"image_size": 0}, "image_size must be at least 1 pixel. Received: 0"),
+        ({"crop_fraction": 0.0}, "crop_fraction must be in (0, 1]. Received: 0.0"),
+        ({"rotation": 180.5}, "rotation must be in [0, 180] degrees. Received: 180.5"),
+        ({"zoom": 1.0}, "zoom must be in [0, 1). Received: 1.0"),
+        ({"seed": -1}, "seed must be in [0, 9223372036854775807]. Received: -1"),
+    ],
+)
+def test_a_number_outside_of_its_range_is_refused_with_the_range(values, rule):
+    with pytest.raises(pipeline.InputError, match=f"^{re.escape(rule)}$"):
+        pipeline.Settings(**values)
+
+
+@pytest.mark.parametrize("crop", ["auto", "random", "center"])
+def test_a_picture_file_is_cut_at_its_centre_whatever_training_does(photos, crop):
+    path = photos / "images" / "fear" / "2.jpg"
+    found = pipeline.read_image(path, pipeline.Settings(crop=crop, preprocess=None))
+    np.testing.assert_array_equal(found, reference_pixels(path))
 
 
 @pytest.mark.parametrize(

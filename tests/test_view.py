@@ -113,11 +113,12 @@ def test_any_number_of_images_fits_the_table_of_pixels(count):
 
 def test_parameters_have_the_stated_ranges():
     u = draws.uniforms(tf.range(20_000, dtype=tf.int64), seed=0, epoch=tf.constant(0, tf.int64))
-    chosen = Settings(zoom=0.3, brightness=0.2, contrast=0.1).resolve(training=True)
+    settings = Settings(zoom=0.3, brightness=0.2, contrast=0.1)
+    chosen = settings.training()
     got = {name: value.numpy() for name, value in sample_parameters(u, chosen).items()}
     for name, (low, high) in {"angle": (-20, 20), "zoom": (0.7, 1.3), "brightness": (0.8, 1.2)}.items():
         assert low <= got[name].min() < low + 0.01 * (high - low)
         assert high - 0.01 * (high - low) < got[name].max() <= high
         np.testing.assert_allclose(got[name].mean(), (low + high) / 2, atol=0.01 * (high - low))
     assert abs(got["flip"].mean() - 0.5) < 0.02
-    assert not sample_parameters(u, chosen.resolve(training=False))
+    assert not sample_parameters(u, settings.evaluation())
