@@ -79,7 +79,7 @@ def export_photos(dataset: str, *, split: str, data_dir: str, folder: Path, stor
     From the storage `original`, which holds the source files byte for byte, come those files, so every loader reads
     the same images; from prepared storages JPEG files (see `read_plain`), or pixels as `.npy`.
     """
-    classes = pipeline.describe(f"{dataset}/{storage}", data_dir=data_dir).class_names
+    classes = pipeline.open(f"{dataset}/{storage}", data_dir=data_dir).class_names
     folders = [folder / f"{label:03d}-{title}" for label, title in enumerate(classes)]  # so that order is by label
     for place in folders:
         place.mkdir(parents=True)
@@ -120,9 +120,7 @@ def read_stored(name: str, *, split: str, data_dir: str) -> Iterator[tuple[Any, 
 
     TFDS reads it; of the pipeline is only which images belong to the split.
     """
-    size = pipeline.describe(name, data_dir=data_dir).image_size
-    geometry = {} if size is None else {"image_size": size}
-    chosen = set(pipeline.filenames(name, split=split, data_dir=data_dir, **geometry))
+    chosen = set(pipeline.open(name, data_dir=data_dir).files(split))
     dataset, _, config = name.partition("/")
     builder = tfds.core.read_only_builder.builder_from_files(dataset, config=config, data_dir=data_dir)
     files = isinstance(builder.info.features["image"], tfds.features.Image)
@@ -140,7 +138,7 @@ def _missing(dataset: str, storages: tuple[str, ...], data_dir: str) -> dict[str
     reasons = {}
     for storage in storages:
         try:
-            pipeline.describe(f"{dataset}/{storage}", data_dir=data_dir)
+            pipeline.open(f"{dataset}/{storage}", data_dir=data_dir)
         except pipeline.InputError as error:
             reasons[storage] = str(error)
     return reasons

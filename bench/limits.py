@@ -29,7 +29,7 @@ def find_limits(settings: Settings) -> Iterator[Row]:
     """Times every bound, each in a process of its own, and says on the terminal what they come to."""
     data_dir, absent = prepare(settings, ("jpeg256", "raw256"))
     present = next(storage for storage in ("jpeg256", "raw256") if storage not in absent)
-    images = len(pipeline.filenames(f"{settings.dataset}/{present}", split=settings.split, data_dir=data_dir))
+    images = len(pipeline.open(f"{settings.dataset}/{present}", data_dir=data_dir).files(settings.split))
     measured = []
     for entry in [entry for entry in CONTESTANTS.values() if entry.function.startswith(f"{bounds.__name__}:")]:
         task = runner.make_task(entry, settings, work=entry.works[0], data_dir=data_dir, photos="", images=images)

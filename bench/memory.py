@@ -53,7 +53,7 @@ def compare(settings: Settings, times: int) -> Iterator[tuple[Row, Row]]:
 
 def _stream(name: str, settings: Settings, work: str, data_dir: str) -> Row:
     entry = CONTESTANTS[name]
-    images = len(pipeline.filenames(f"{settings.dataset}/{entry.storage}", split=settings.split, data_dir=data_dir))
+    images = len(pipeline.open(f"{settings.dataset}/{entry.storage}", data_dir=data_dir).files(settings.split))
     task = runner.make_task(entry, settings, work=work, data_dir=data_dir, photos="", images=images)
     return runner.run(entry, task, settings, judge=None)
 

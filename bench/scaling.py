@@ -58,7 +58,7 @@ def measure(settings: Settings, known: dict[Point, Row]) -> Iterator[Row]:
     """A row for each point of the grid: that of `known`, or one that is measured."""
     data_dir, absent = prepare(settings, (*STORAGES, *(name for name in SIZED if name not in STORAGES)))
     present = next(storage for storage in STORAGES if storage not in absent)
-    images = len(pipeline.filenames(f"{settings.dataset}/{present}", split=settings.split, data_dir=data_dir))
+    images = len(pipeline.open(f"{settings.dataset}/{present}", data_dir=data_dir).files(settings.split))
     with tempfile.TemporaryDirectory(prefix="bench-scaling-") as folder:
         place = Place(settings, data_dir, images, Path(folder), absent)
         for point in grid(images, cores()):

@@ -25,7 +25,7 @@ from bench.report import pipes, print_lines
 from bench.rows import commit, environment
 from bench.settings import Settings
 from pipeline import cli
-from pipeline.graph import cores, stages
+from pipeline.graph import cores
 
 STREAMS = (("memory", "raw256"), *(("none", storage) for storage in STORAGES), ("device", "raw256"))  # tier, storage
 ENDLESS = 1_000_000  # epochs
@@ -39,7 +39,7 @@ class Stage:
         work: "augmented" or "crop".
         tier: cache tier.
         storage: such as "raw256".
-        stage: as `pipeline.graph.stages` names it.
+        stage: as `pipeline.Dataset.stages` names it.
         cpu_milliseconds_per_image: of all threads, that the stage adds; median over the windows.
         images_per_second: of the stream that ends behind the stage; median over the windows.
         bytes_per_image: that the stage hands on, pixels or what stands for them; of one batch.
@@ -85,8 +85,8 @@ def find_stages(settings: Settings, work: str, tier: str, storage: str, data_dir
         rotation=pipeline.Settings.rotation if augmented else 0.0,
         preprocess="caffe" if augmented else "none",
     )
-    place: dict[str, Any] = {"split": settings.split, "data_dir": data_dir, "epoch": 0, "step": 0, "shard": (0, 1)}
-    streams = stages(f"{settings.dataset}/{storage}", training=True, epochs=ENDLESS, settings=inputs, **place)
+    data = pipeline.open(f"{settings.dataset}/{storage}", data_dir=data_dir)
+    streams = data.stages(settings.split, training=True, epochs=ENDLESS, epoch=0, step=0, shard=(0, 1), settings=inputs)
     found, before = [], 0.0
     for name, stream in streams.items():
         batches = iter(stream.prefetch(2))

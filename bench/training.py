@@ -88,7 +88,7 @@ def train(settings: TrainingSettings, options: dict[str, Any]) -> Iterator[Row]:
     find_backbone(step.backbone)
     data_dir, absent = prepare(settings)
     present = next(storage for storage in STORAGES if storage not in absent)
-    images = pipeline.describe(f"{settings.dataset}/{present}", data_dir=data_dir).splits["train"]
+    images = len(pipeline.open(f"{settings.dataset}/{present}", data_dir=data_dir).files("train"))
     throughput.require_batch(settings, images)
     with tempfile.TemporaryDirectory(prefix="bench-photos-") as folder:
         if "original" in absent:

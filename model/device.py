@@ -20,19 +20,18 @@ class OnDevice(Branches):
 
     Args:
         network: float32 [b, s, s, 3] to probabilities.
+        data: the prepared dataset, all splits of which the accelerator is to hold.
         inputs: the input settings.
-        dataset: "name/config".
-        data_dir: the folder given to `tfds build --data_dir`.
 
     Raises:
         InputError: the pixels do not fit into the host's or the accelerator's memory.
     """
 
-    def __init__(self, network: keras.Model, inputs: pipeline.Settings, *, dataset: str, data_dir: str) -> None:
+    def __init__(self, network: keras.Model, data: pipeline.Dataset, inputs: pipeline.Settings) -> None:
         super().__init__(network, name="on_device")
         self.inputs = inputs
         self.ops: Any = keras.ops  # what the view is made with
-        pixels = pipeline.device_pixels(dataset, data_dir=data_dir, settings=inputs)
+        pixels = data.device_pixels(inputs)
         try:
             self.pixels = self.add_weight(
                 name="pixels",

@@ -98,10 +98,7 @@ def evaluation_batches(
     Crop 0 is the center crop, every other number stands for random ones.
     """
     settings = dataclasses.replace(_evaluation_inputs(record), cache=cache, crop="random" if crop else "center")
-    data_dir = record.train.data_dir
-    return pipeline.load(
-        record.train.dataset, split=split, data_dir=data_dir, epochs=crop + 1, epoch=crop, settings=settings
-    )
+    return record.data.load(split, epochs=crop + 1, epoch=crop, settings=settings)
 
 
 def _evaluation_inputs(record: run.Record) -> pipeline.Settings:
@@ -113,8 +110,7 @@ def _write_predictions(
 ) -> None:
     """One row an image: file name, true class, predicted class, and the probability of every class."""
     names = record.dataset["class_names"]
-    inputs = dataclasses.asdict(_evaluation_inputs(record))
-    files = pipeline.filenames(record.train.dataset, split=split, data_dir=record.train.data_dir, **inputs)
+    files = record.data.files(split, _evaluation_inputs(record))
 
     def write(target: Path) -> None:
         with target.open("w", newline="") as file:

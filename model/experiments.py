@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -23,7 +23,7 @@ from model.settings import TrainSettings
 from pipeline import InputError, cli
 
 FOLDS = 5
-AGREEMENTS = (5, 4, 3)
+AGREEMENTS: tuple[Literal[5, 4, 3], ...] = (5, 4, 3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ def protocols(dataset: str, config: str, data_dir: str, *, folds: bool) -> list[
     found, missing = [], []
     for name in (config, *(f"{config}_{split}" for split in ("official", "folders", "stratified"))):
         try:
-            splits = pipeline.describe(f"{dataset}/{name}", data_dir=data_dir).splits
+            splits = pipeline.open(f"{dataset}/{name}", data_dir=data_dir).describe().splits
         except InputError as error:
             missing.append(error)
             continue
@@ -98,7 +98,7 @@ def _of_twitter(dataset: str, data_dir: str, *, folds: bool) -> Iterator[Protoco
     yield Protocol("first 20 %, agreement 5", dataset, {"agreement": 5, "fold": None})
     for agreement in AGREEMENTS if folds else ():
         try:
-            pipeline.describe(dataset, data_dir=data_dir, agreement=agreement)
+            pipeline.open(dataset, data_dir=data_dir).describe(pipeline.Settings(agreement=agreement))
         except InputError:  # it was built without the list
             continue
         for fold in range(FOLDS):

@@ -201,8 +201,7 @@ class _Features:
         self.record = record
         backbone = fed = network.features_of(model)
         if record.inputs.cache == "device":
-            settings = record.train
-            fed = OnDevice(backbone, record.inputs, dataset=settings.dataset, data_dir=settings.data_dir)
+            fed = OnDevice(backbone, record.data, record.inputs)
         self._forward = stepping.forward(fed)
         batches, self.waited = train.feed(record, epoch=epoch)
         self._stream = iter(batches)

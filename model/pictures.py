@@ -16,7 +16,7 @@ from PIL import Image
 
 from model import explain, run
 from pipeline import InputError, preview
-from pipeline.records import Records, folder, open_records
+from pipeline.records import Records
 from pipeline.view import normalise
 
 # How many, and how large: a whole report stays far below 3 MB.
@@ -148,7 +148,7 @@ def card(record: run.Record) -> dict[str, Any]:
         InputError: the dataset is not there.
         OSError: one of its files cannot be read.
     """
-    place = Path(folder(record.train.dataset, data_dir=record.train.data_dir))
+    place = Path(record.data.folder)
     classes = len(record.dataset["class_names"])
     splits = [name for name, images in record.dataset["splits"].items() if images and name != "all"]
     counts = {split: np.bincount(_open(record, split).label, minlength=classes).tolist() for split in splits}
@@ -168,12 +168,7 @@ def _quarantine(path: Path) -> list[dict[str, str]]:
 
 
 def _open(record: run.Record, split: str) -> Records:
-    return open_records(
-        record.train.dataset,
-        split=split,
-        data_dir=record.train.data_dir,
-        settings=record.inputs.evaluation(),
-    )
+    return record.data.records(split, record.inputs)
 
 
 def data_uri(pixels: np.ndarray, side: int) -> str:

@@ -70,6 +70,15 @@ class Record:
     dataset: dict[str, Any]  # pipeline.Description as a dict: name, class_names, splits, storage, image_size
     environment: dict[str, Any]  # backend, precision, device, versions
 
+    @property
+    def data(self) -> pipeline.Dataset:
+        """The prepared dataset; `train.data_dir` tells where it is.
+
+        Raises:
+            InputError: it is not there.
+        """
+        return pipeline.open(self.train.dataset, data_dir=self.train.data_dir)
+
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Calls `write` with a temporary path of the same folder and suffixes, then gives the file its name."""

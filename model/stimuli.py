@@ -83,10 +83,8 @@ def score_split(
     Raises:
         InputError: there are no stimuli maps.
     """
-    settings = record.train
     inputs = dataclasses.replace(record.inputs, crop="center")
-    files = pipeline.filenames(settings.dataset, split=split, data_dir=settings.data_dir, **dataclasses.asdict(inputs))
-    truths = pipeline.stimuli_maps(settings.dataset, files=files, data_dir=settings.data_dir, settings=inputs)
+    truths = record.data.stimuli_maps(record.data.files(split, inputs), inputs)
     model, centre = _with_maps(network), _centre(inputs.image_size)
     scores: dict[str, list[dict[str, float]]] = {}
     for images in batches:
@@ -98,7 +96,7 @@ def score_split(
             for name, prediction in (predictions | {"centre": centre}).items():
                 scores.setdefault(name, []).append(score(prediction, truth / truth.max()))
     if not scores:
-        raise pipeline.InputError(f"No picture of {settings.dataset}, split {split}, has a stimuli map.")
+        raise pipeline.InputError(f"No picture of {record.train.dataset}, split {split}, has a stimuli map.")
     return {"images": len(scores["centre"])} | {name: _mean(rows) for name, rows in scores.items()}
 
 

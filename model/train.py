@@ -26,7 +26,6 @@ from model.progress import Recorder
 from model.run import final_split, held_out_split
 from model.settings import TrainSettings
 from pipeline import InputError, cli
-from pipeline.records import open_records
 
 
 def train(
@@ -99,7 +98,7 @@ def make_record(settings: TrainSettings, inputs: pipeline.Settings) -> run.Recor
     """Settles what depends on the backbone, the dataset and the machine."""
     preprocess = backbones.find_backbone(settings.backbone).preprocess
     inputs = dataclasses.replace(inputs, preprocess=preprocess)
-    dataset = pipeline.describe(settings.dataset, data_dir=settings.data_dir, **dataclasses.asdict(inputs))
+    dataset = pipeline.open(settings.dataset, data_dir=settings.data_dir).describe(inputs)
     environment = run.environment(precision.resolve(settings.precision), precision.device())
     return run.Record(settings, inputs, dataclasses.asdict(dataset), environment)
 
@@ -138,7 +137,7 @@ def fed_by(model: keras.Model, record: run.Record) -> keras.Model:
     """The compiled model as it is trained: with its auxiliary branches, and, in the tier `device`, on its pixels."""
     settings = record.train
     if record.inputs.cache == "device":
-        fed = OnDevice(model, record.inputs, dataset=settings.dataset, data_dir=settings.data_dir)
+        fed = OnDevice(model, record.data, record.inputs)
     elif heads.auxiliary(model):
         fed = heads.Branches(model)
     else:
@@ -281,10 +280,8 @@ def feed(record: run.Record, *, epoch: int) -> tuple[Iterable[Any], Callable[[],
 def training_batches(record: run.Record, *, epoch: int) -> tf.data.Dataset:
     """The batches that the run is trained on, from an epoch on, as one stream."""
     settings, seed = record.train, record.inputs.seed
-    batches = pipeline.load(
-        settings.dataset,
-        split="train",
-        data_dir=settings.data_dir,
+    batches = record.data.load(
+        "train",
         training=True,
         epochs=settings.epochs,
         epoch=epoch,
@@ -298,8 +295,7 @@ def training_batches(record: run.Record, *, epoch: int) -> tf.data.Dataset:
 
 def target_rows(record: run.Record) -> np.ndarray:
     """The target vector of every label, float32 [classes, classes]."""
-    data_dir, inputs = record.train.data_dir, record.inputs
-    labels = open_records(record.train.dataset, split="train", data_dir=data_dir, settings=inputs).label
+    labels = record.data.labels("train", record.inputs)
     return targets.table(record.train, labels, record.dataset["class_names"])
 
 

@@ -1,5 +1,6 @@
 """The input path: from prepared TFRecords to the batches that a model sees."""
 
+import builtins
 import contextlib
 import os
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ def _without_chatter() -> Iterator[None]:
     except OSError:  # there is no standard error
         yield
         return
-    with open(os.devnull, "wb") as null:
+    with builtins.open(os.devnull, "wb") as null:
         os.dup2(null.fileno(), 2)
     try:
         yield
@@ -35,25 +36,22 @@ with _without_chatter():
     import tensorflow  # noqa: F401
 
 from pipeline.ahead import ahead, clocked
-from pipeline.graph import device_pixels, filenames, load, read_image, see_places, timed
+from pipeline.dataset import Dataset, Description, load, open
+from pipeline.graph import read_image, see_places, timed
 from pipeline.options import InputError
-from pipeline.records import Description, describe
 from pipeline.settings import Settings, steps
-from pipeline.stimuli import stimuli_maps
 
 __all__ = [
+    "Dataset",
     "Description",
     "InputError",
     "Settings",
     "ahead",
     "clocked",
-    "describe",
-    "device_pixels",
-    "filenames",
     "load",
+    "open",
     "read_image",
     "see_places",
     "steps",
-    "stimuli_maps",
     "timed",
 ]

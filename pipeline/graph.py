@@ -1,4 +1,4 @@
-"""`load`: the whole input path as one visible list, from step numbers to batches on the device."""
+"""The input path as one visible list, from step numbers to batches."""
 
 from __future__ import annotations
 
@@ -11,97 +11,49 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import bank, draws, intervals, pixels
-from pipeline.records import Records, open_records
+from pipeline.records import Records
 from pipeline.settings import InputError, Settings, StreamSettings, steps
 from pipeline.view import sample_parameters, see, view
 
 
-def load(
-    dataset: str,
-    *,
-    split: str,
-    data_dir: str = "data",
-    training: bool = False,
-    epochs: int = 1,
-    epoch: int = 0,
-    step: int = 0,
-    shard: tuple[int, int] = (0, 1),
-    device: str | None = None,
-    settings: Settings | None = None,
-    **options: Any,
-) -> tf.data.Dataset:
-    """Batches of a prepared dataset: what is left of `epochs` epochs, as one stream.
-
-    The stream is a function of its arguments alone: iterating it again gives the same batches, on any number of cores
-    and from either tier. To continue a run that was interrupted, pass the `epoch` and the `step` in it that come
-    next.
-
-    Args:
-        dataset: "name/config", as built by `tfds build`.
-        split: "train", "validation", "test", "all", or any split name of the TFDS dataset.
-        data_dir: the folder given to `tfds build --data_dir`.
-        training: shuffle (an exact permutation in each epoch), crop at random and augment.
-        epochs: the epoch number at which the stream ends.
-        epoch: the epoch number at which it begins.
-        step: batches of that first epoch to leave out.
-        shard: (index, count): the part of every epoch that this host reads; parts are disjoint and complete.
-        device: such as "/GPU:0", to copy batches there ahead of time; None leaves them in host memory.
-        settings: the input settings; None for the defaults.
-        **options: fields of `Settings` to replace, such as `batch_size=64`.
-
-    Returns:
-        A dataset of known cardinality. Elements are (image, label): float32 [b, s, s, 3], or uint8 without
-        preprocessing, and int32 [b]. The tier `device` gives in the images' stead a dict that tells `see_places` which
-        windows of `device_pixels` to look at, and how. Under `last_batch="pad"` a third element, float32 [b], is 1 for
-        images and 0 for padding, which Keras takes as sample weights.
-
-    Raises:
-        InputError: no such dataset or split, or settings that the storage cannot serve. The message says what to do.
-    """
-    *_, ds = stages(
-        dataset,
-        split=split,
-        data_dir=data_dir,
-        training=training,
-        epochs=epochs,
-        epoch=epoch,
-        step=step,
-        shard=shard,
-        settings=dataclasses.replace(settings or Settings(), **options),
-    ).values()
-    return ds.prefetch(2) if device is None else ds.apply(tf.data.experimental.prefetch_to_device(device, 2))
-
-
 def stages(
-    dataset: str,
+    records: Records,
+    everything: Records | None,
+    settings: StreamSettings,
     *,
-    split: str,
-    data_dir: str,
     training: bool,
     epochs: int,
     epoch: int,
     step: int,
     shard: tuple[int, int],
-    settings: Settings,
 ) -> dict[str, tf.data.Dataset]:
-    """The stream after each of its stages, in order. The arguments are those of `load`, which gives the last."""
-    stream = settings.stream(training=training)
-    records = open_records(dataset, split=split, data_dir=data_dir, settings=stream)
-    plan = _Plan(records, stream, training=training, shard=shard)
+    """The stream after each of its stages, in order.
+
+    Args:
+        records: of the split.
+        everything: the records of all splits, whose pixels the tier `device` holds; None for other tiers.
+        settings: of the stream.
+        training: as in `pipeline.load`, like all further arguments.
+        epochs: the same.
+        epoch: the same.
+        step: the same.
+        shard: the same.
+    """
+    plan = _Plan(records, settings, training=training, shard=shard)
     if not 0 <= epoch <= epochs or not 0 <= step <= plan.steps:
         rule = f"(epoch, step) must lie within {epochs} epochs of {plan.steps} steps"
         raise InputError(f"{rule}. Received: {(epoch, step)}")
 
     ds = tf.data.Dataset.range(epoch * plan.steps + step, epochs * plan.steps)
     after = {"plan": _map(ds, plan)}  # step -> image numbers, labels and mask, draws
-    if stream.cache == "device":
-        places = _places(dataset, records, data_dir, stream)
+    if everything is not None:
+        places = _places(everything, records, settings)
         after["places"] = _map(after["plan"], lambda i, rest, u: (places(i, u), *rest))  # -> what to look at, and how
     else:
-        cut = _is_cut(records, stream)
-        mirrored = cut and not (stream.rotation or stream.zoom)  # else the view mirrors at no cost
-        rest_of_view = dataclasses.replace(stream, flip=stream.flip and not mirrored)
-        read, name = reader(records, stream, mirrored=mirrored), "cut" if cut else "decode"
+        cut = _is_cut(records, settings)
+        mirrored = cut and not (settings.rotation or settings.zoom)  # else the view mirrors at no cost
+        rest_of_view = dataclasses.replace(settings, flip=settings.flip and not mirrored)
+        read, name = reader(records, settings, mirrored=mirrored), "cut" if cut else "decode"
         after[name] = _map(after["plan"], lambda i, rest, u: (read(i, u), rest, u), cores())  # -> uint8 windows
         after["view"] = _map(after[name], lambda image, rest, u: (_see(image, u, rest_of_view), *rest), cores())
     options = tf.data.Options()
@@ -113,24 +65,6 @@ def stages(
 def _map(ds: tf.data.Dataset, function: Callable[..., Any], calls: int | None = None) -> tf.data.Dataset:
     """`ds.map` without AutoGraph, which takes seconds to rewrite functions that have nothing to rewrite."""
     return ds.map(tf.autograph.experimental.do_not_convert(function), calls)
-
-
-def device_pixels(
-    dataset: str, *, data_dir: str = "data", settings: Settings | None = None, **options: Any
-) -> np.ndarray:
-    """The resized pixels of a whole dataset, for the memory of an accelerator: uint8 [pixels, 3].
-
-    Args:
-        dataset: "name/config".
-        data_dir: the folder given to `tfds build --data_dir`.
-        settings: the input settings; None for the defaults.
-        **options: fields of `Settings` to replace.
-
-    Raises:
-        InputError: they do not fit into the free memory, or what `load` raises.
-    """
-    stream = dataclasses.replace(settings or Settings(), **options).evaluation()
-    return bank.device_pixels(open_records(dataset, split="all", data_dir=data_dir, settings=stream), stream)
 
 
 def see_places(pixels: Any, places: dict[str, Any], *, ops: Any, image_size: int, preprocess: str | None) -> Any:
@@ -152,11 +86,6 @@ def see_places(pixels: Any, places: dict[str, Any], *, ops: Any, image_size: int
     rows = places["first"][:, None] + steps * places["width"][:, None]
     windows = ops.take(pixels, rows[:, :, None] + steps, axis=0)
     return see(windows, ops=ops, preprocess=preprocess, **parameters)
-
-
-def filenames(dataset: str, *, split: str, data_dir: str = "data", **settings: Any) -> list[str]:
-    """File names of a split in the order in which a stream with `training=False` gives the images."""
-    return open_records(dataset, split=split, data_dir=data_dir, settings=Settings(**settings)).filename.tolist()
 
 
 def read_image(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:
@@ -233,11 +162,8 @@ class _Plan:
         return images, rest, draws.uniforms(positions, seed=self._settings.seed, epoch=epoch)
 
 
-def _places(
-    dataset: str, records: Records, data_dir: str, settings: StreamSettings
-) -> Callable[..., dict[str, tf.Tensor]]:
+def _places(everything: Records, records: Records, settings: StreamSettings) -> Callable[..., dict[str, tf.Tensor]]:
     """(images int64 [b], draws float64 [b, 8]) -> what `see_places` needs to know of a batch."""
-    everything = open_records(dataset, split="all", data_dir=data_dir, settings=settings)
     layout = bank.device_layout(everything, records, settings)
 
     def places(images: tf.Tensor, u: tf.Tensor) -> dict[str, tf.Tensor]:

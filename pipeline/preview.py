@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 
 from pipeline import cli, draws
 from pipeline.bank import whole_image
+from pipeline.dataset import open as open_dataset
 from pipeline.graph import reader
-from pipeline.records import Records, describe, open_records
+from pipeline.records import Records
 from pipeline.settings import InputError, Settings, StreamSettings
 from pipeline.view import sample_parameters, view
 
@@ -31,10 +32,10 @@ from pipeline.view import sample_parameters, view
 def main(dataset: str, data_dir: str, split: str, images: int, views: int, out: str, **values: Any) -> None:
     """Draws a contact sheet: each image as stored, as validation sees it, and as training sees it epoch by epoch."""
     settings = dataclasses.replace(cli.build(Settings, values), preprocess="none", cache="none")
-    records = open_records(dataset, split=split, data_dir=data_dir, settings=settings)
-    names = describe(dataset, data_dir=data_dir).class_names
+    data = open_dataset(dataset, data_dir=data_dir)
+    records = data.records(split, settings)
     chosen = spread(records.label, min(images, len(records)))
-    figure = contact_sheet(records, chosen, names, views=views, settings=settings)
+    figure = contact_sheet(records, chosen, data.class_names, views=views, settings=settings)
     partial = f"{out}.partial"
     try:
         figure.savefig(partial, format="png", dpi=100)

@@ -10,38 +10,20 @@ import tensorflow as tf
 from PIL import Image
 
 from pipeline.pixels import corner, cover_shape
-from pipeline.records import Records, open_records
-from pipeline.settings import InputError, Settings, StreamSettings
+from pipeline.records import Records
+from pipeline.settings import StreamSettings
 
 
-def stimuli_maps(
-    dataset: str, *, files: Iterable[str], data_dir: str = "data", settings: Settings
-) -> Iterator[np.ndarray | None]:
-    """The stimuli maps of photographs, scaled and cropped as a stream with `training=False` does with the photographs.
+def maps(records: Records, files: Iterable[str], settings: StreamSettings) -> Iterator[np.ndarray | None]:
+    """The stimuli maps of photographs; see `Dataset.stimuli_maps`.
 
     Args:
-        dataset: "name/config"; whatever the storage, the maps come from `original` in the same folder.
-        files: file names of the photographs, as `pipeline.filenames` gives them.
-        data_dir: the folder given to `tfds build --data_dir`.
-        settings: the input settings of the stream.
-
-    Yields:
-        One for each file: float32 [s, s] in [0, 1], or None where the photograph has none.
-
-    Raises:
-        InputError: `original` was not prepared, or holds no stimuli maps.
+        records: of storage `original`, with stimuli maps.
+        files: file names of the photographs.
+        settings: of the stream whose crops the maps are to follow.
     """
-    name, _, config = dataset.partition(":")[0].partition("/")
-    original = "_".join(["original", *config.split("_")[1:]])  # prepared alike, but for the storage
-    stream = settings.evaluation()
-    try:
-        records = open_records(f"{name}/{original}", split="all", data_dir=data_dir, settings=stream)
-    except InputError as error:
-        raise InputError(f"Stimuli maps are kept in storage `original` alone. {error}") from None
-    if not records.extra.get("stimuli_map", np.zeros(0)).any():
-        raise InputError(f"{name}/{original} in {data_dir} holds no stimuli maps; EmotionROI's archive has them.")
     numbers = {file: number for number, file in enumerate(records.filename)}
-    return (_map(records, numbers.get(file), stream) for file in files)
+    return (_map(records, numbers.get(file), settings) for file in files)
 
 
 def _map(records: Records, number: int | None, settings: StreamSettings) -> np.ndarray | None:

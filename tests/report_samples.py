@@ -30,7 +30,7 @@ def write_run(place: Path) -> Path:
         dataset=tiny_dataset.NAME, data_dir=str(place / "data"), backbone="mobilenet", weights="none", epochs=3
     )
     inputs = pipeline.Settings(batch_size=8, image_size=SIZE, preprocess="tf")
-    dataset = pipeline.describe(settings.dataset, data_dir=settings.data_dir, **dataclasses.asdict(inputs))
+    dataset = pipeline.open(settings.dataset, data_dir=settings.data_dir).describe(inputs)
     record = run.Record(settings, inputs, dataclasses.asdict(dataset), run.environment("float32", "CPU"))
     run.write_record(folder, record)
     losses, seconds, waiting = (1.0, 0.5, 0.75), (20.0, 10.0, 10.0), (0.05, 0.02, 0.02)

@@ -229,7 +229,7 @@ def test_a_grown_dataset_holds_every_record_several_times(data_dir, tmp_path):
         for d in (data_dir, str(tmp_path))
     )
     assert thrice == sorted(once * 3)
-    described = pipeline.describe("emotionroi/jpeg256", data_dir=str(tmp_path))
+    described = pipeline.open("emotionroi/jpeg256", data_dir=str(tmp_path)).describe()
     assert described.splits["train"] == 90
 
 
@@ -237,7 +237,7 @@ def test_samples_of_any_number_lie_side_by_side(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for images in (60, 90, 60):
         found, reasons = inputs.prepare(Settings(images=images), ("raw256",))
-        described = pipeline.describe("emotionroi/raw256", data_dir=found)
+        described = pipeline.open("emotionroi/raw256", data_dir=found).describe()
         assert (reasons, sum(described.splits.values())) == ({}, images)
 
 

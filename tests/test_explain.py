@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+import tiny_dataset
 from click.testing import CliRunner
 from PIL import Image
 from test_heads import SETTINGS, small_backbone
@@ -159,8 +160,8 @@ def with_maps(tmp_path_factory):
 
 
 def test_a_stimuli_map_is_cut_as_its_photograph_is(with_maps, tmp_path):
-    files = pipeline.filenames("emotionroi/original", split="test", data_dir=str(with_maps))
-    read = pipeline.stimuli_maps("emotionroi/raw256", files=files, data_dir=str(with_maps), settings=INPUTS)
+    files = pipeline.open("emotionroi/original", data_dir=str(with_maps)).files("test")
+    read = pipeline.open("emotionroi/original", data_dir=str(with_maps)).stimuli_maps(files, INPUTS)
     maps = dict(zip(files, read, strict=True))
     blob((60, 40), (40, 15), 18).save(tmp_path / "photo.png")
     photo = pipeline.read_image(tmp_path / "photo.png", dataclasses.replace(INPUTS, preprocess=None))
@@ -197,7 +198,8 @@ def test_evaluate_scores_the_maps_of_the_pictures_that_have_stimuli(with_maps, t
 
 
 def test_without_stimuli_maps_one_line_says_so(data_dir, tmp_path):
-    with pytest.raises(InputError, match=r"kept in storage `original`.*emotionroi/original is not in .*tfds build"):
-        pipeline.stimuli_maps("emotionroi/raw256", files=[], data_dir=str(tmp_path), settings=INPUTS)
+    tiny_dataset.write(tmp_path)
+    with pytest.raises(InputError, match=r"kept in storage `original`.*tiny/original is not in .*tfds build"):
+        pipeline.open(tiny_dataset.NAME, data_dir=str(tmp_path)).stimuli_maps([], INPUTS)
     with pytest.raises(InputError, match=r"emotionroi/original in .* holds no stimuli maps"):
-        pipeline.stimuli_maps("emotionroi/raw256", files=[], data_dir=data_dir, settings=INPUTS)
+        pipeline.open("emotionroi/raw256", data_dir=data_dir).stimuli_maps([], INPUTS)

@@ -56,14 +56,14 @@ def order(storage, data_dir, **options):
 @pytest.mark.parametrize("cache", ["none", "memory"])
 def test_center_crop_of_raw_is_the_reference_bit_for_bit(photos, data_dir, cache):
     for split in ("train", "test"):
-        names = pipeline.filenames("emotionroi/raw256", split=split, data_dir=data_dir)
+        names = pipeline.open("emotionroi/raw256", data_dir=data_dir).files(split)
         expected = np.stack([reference_pixels(photos / "images" / name) for name in names])
         np.testing.assert_array_equal(images(load("raw256", data_dir, split=split, cache=cache)), expected)
 
 
 @pytest.mark.parametrize("cache", ["none", "memory"])
 def test_center_crop_of_originals_is_within_one_level(photos, data_dir, cache):
-    names = pipeline.filenames("emotionroi/original", split="all", data_dir=data_dir)
+    names = pipeline.open("emotionroi/original", data_dir=data_dir).files("all")
     expected = np.stack([reference_pixels(photos / "images" / name) for name in names])
     difference = np.abs(images(load("original", data_dir, split="all", cache=cache)).astype(int) - expected)
     assert (difference <= 1).mean() >= 0.999
@@ -93,7 +93,7 @@ def test_tiers_agree(data_dir, storage):
 def test_the_device_tier_shows_what_the_memory_tier_shows(data_dir, storage):
     """Crops to the bit; what is sampled between pixels to a hundredth of a level. The whole dataset is the bank."""
     name, everything = f"emotionroi/{storage}", {"zoom": 0.1, "brightness": 0.1, "contrast": 0.1, "preprocess": "caffe"}
-    pixels = pipeline.device_pixels(name, data_dir=data_dir)
+    pixels = pipeline.open(name, data_dir=data_dir).device_pixels()
     for split in ("train", "test"):
         for tolerance, options in ((0, {"rotation": 0, "preprocess": "none"}), (0.01, everything)):
             options |= {"split": split, "training": True, "seed": 3, "epochs": 2}
@@ -210,16 +210,16 @@ def test_last_batch_policies(data_dir):
 
 
 def test_labels_belong_to_images(photos, data_dir):
-    names = pipeline.filenames("emotionroi/raw256", split="train", data_dir=data_dir)
+    names = pipeline.open("emotionroi/raw256", data_dir=data_dir).files("train")
     labels = np.concatenate([element[1] for element in arrays(load("raw256", data_dir))])
-    known = pipeline.describe("emotionroi/raw256", data_dir=data_dir).class_names
+    known = pipeline.open("emotionroi/raw256", data_dir=data_dir).class_names
     assert [known[label] for label in labels] == [name.partition("/")[0] for name in names]
 
 
 @pytest.mark.parametrize("size", [64, 224])
 def test_other_sizes_from_originals(photos, data_dir, size):
     got = images(load("original", data_dir, image_size=size, crop_fraction=0.8, cache="none"))
-    names = pipeline.filenames("emotionroi/original", split="train", data_dir=data_dir)
+    names = pipeline.open("emotionroi/original", data_dir=data_dir).files("train")
     expected = np.stack([reference_pixels(photos / "images" / name, size, 0.8) for name in names])
     assert (np.abs(got.astype(int) - expected) <= 1).mean() >= 0.999
 

@@ -258,7 +258,7 @@ def test_pixels_that_do_not_fit_name_the_tier_to_use(settings, monkeypatch):
     monkeypatch.setattr(device.OnDevice, "add_weight", full)
     model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()])
     with pytest.raises(InputError, match=r"do not fit into the accelerator's memory; use cache='memory'"):
-        device.OnDevice(model, INPUTS, dataset=settings.dataset, data_dir=settings.data_dir)
+        device.OnDevice(model, pipeline.open(settings.dataset, data_dir=settings.data_dir), INPUTS)
 
 
 def test_a_batch_larger_than_the_split_is_refused(settings, tmp_path):

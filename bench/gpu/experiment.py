@@ -17,7 +17,7 @@ from bench.gpu import rows
 from bench.gpu.rows import Measurement
 
 COMPILING = ("/jax/core/compile/jaxpr_to_mlir_module_duration", "/jax/core/compile/backend_compile_duration")
-OPENING = ("describe", "device_pixels", "filenames", "load")  # of `pipeline`: what reads and decodes a dataset
+OPENING = ("describe", "device_pixels", "files", "load")  # of `pipeline.Dataset`: what reads and decodes
 
 
 class Stopwatch:
@@ -64,7 +64,7 @@ def main() -> None:
 
     jax.monitoring.register_event_duration_secs_listener(on_event)
     for name in OPENING:
-        setattr(pipeline, name, opening.time(getattr(pipeline, name)))
+        setattr(pipeline.Dataset, name, opening.time(getattr(pipeline.Dataset, name)))
     scale = context.scale
     first = dataclasses.replace(
         settings(context),
