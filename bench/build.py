@@ -18,9 +18,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import report
-from bench.inputs import STORAGES
-from bench.rows import Row, commit, environment, write_json
+from bench.harness.inputs import STORAGES
+from bench.harness.rows import Row, commit, environment, write_json
+from bench.show.table import pipes, rich_table, setting
 from pipeline import InputError, cli
 
 ONE, ALL = "build-1-core", "build-all-cores"
@@ -40,7 +40,8 @@ def main(manual_dir: str, dataset: str, storages: str, pairs: int, path: Path | 
         turns = [(build(dataset, storage, manual_dir, 1), build(dataset, storage, manual_dir, 0)) for _ in range(pairs)]
         for name, results in zip((ONE, ALL), zip(*turns, strict=True), strict=True):
             rows.append(make_row(name, storage, dataset, results))
-    report.print_lines(f"{dataset}, {rows[0].images:,} images", HEADINGS, _lines(rows), console)
+    title = f"{dataset}, {rows[0].images:,} images"
+    console.print(rich_table(title, HEADINGS, _lines(rows)))
     if path is not None:
         write_json(rows, path)
 
@@ -49,13 +50,13 @@ def build(dataset: str, storage: str, manual_dir: str, limit: int) -> dict[str, 
     """Builds once in a process of its own, on `limit` cores (0: all).
 
     Returns:
-        What `bench.build_once` does: images, seconds, cpu_seconds (user and system), bytes, peaks of memory.
+        What `bench.ours.build_once` does: images, seconds, cpu_seconds (user and system), bytes, peaks of memory.
 
     Raises:
         InputError: the build failed.
     """
     with tempfile.TemporaryDirectory(prefix="bench-build-") as folder:
-        command = [sys.executable, "-m", "bench.build_once", dataset, storage, manual_dir, folder, str(limit)]
+        command = [sys.executable, "-m", "bench.ours.build_once", dataset, storage, manual_dir, folder, str(limit)]
         quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
         done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=False)
     if done.returncode:
@@ -93,8 +94,7 @@ def make_row(name: str, storage: str, dataset: str, results: Sequence[dict[str, 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The same table for a page."""
-    lines = [HEADINGS, ("---", *["---:"] * (len(HEADINGS) - 1)), *_lines(rows)]
-    return f"{report.pipes(lines)}\n\n{report.setting(rows[0])}"
+    return f"{pipes(HEADINGS, _lines(rows))}\n\n{setting(rows[0])}"
 
 
 def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:

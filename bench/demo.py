@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench.inputs import DEMO, build, sample_folders
+from bench.harness.inputs import DEMO, build, sample_folders
 from pipeline import InputError, cli
 
 # Small pictures, and a backbone whose features are of use even with random weights, where others cannot be had.

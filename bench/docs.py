@@ -15,10 +15,11 @@ from typing import Any
 
 import click
 
-from bench import build, curves, diagnosis, growth, memory, report, stages, start, utilisation
+from bench import build, growth, memory, stages, start
 from bench.gpu import page as gpu
-from bench.grid import MEMORY
-from bench.rows import BASELINE, Row, read_json
+from bench.harness.grid import MEMORY
+from bench.harness.rows import BASELINE, Row, read_json
+from bench.show import curves, diagnosis, rates, utilisation
 from model import results
 from pipeline import InputError, cli
 
@@ -29,7 +30,7 @@ def headline(rows: list[Row]) -> str:
     """The one sentence that matters: tier memory against the generator and against the fastest other loader."""
     timed = [row for row in rows if row.work == "augmented" and row.images_per_second]
     ours, base = (next(row for row in timed if row.contestant == name) for name in (MEMORY, BASELINE))
-    others = [row for row in timed if row.tier == "-" and not row.contestant.startswith("original")]
+    others = [row for row in timed if row.kind == "peer"]
     text = (
         f"**{_rate(ours) / _rate(base):.0f} times the images per second of the generator it replaces**: "
         f"{_rate(ours):,.0f} against {_rate(base):,.0f} images/s, rotation, mirroring and preprocessing included, from "
@@ -96,7 +97,7 @@ def _of_rows(show: Callable[[list[Row]], str]) -> Callable[[Path], str]:
 
 TABLES: dict[str, Callable[[Path], str]] = {
     "headline": _of_rows(headline),
-    "throughput": _of_rows(report.markdown),
+    "throughput": _of_rows(rates.markdown),
     "start": _of_rows(start.markdown),
     "build": _of_rows(build.markdown),
     "growth": _of_rows(growth.markdown),

@@ -12,9 +12,9 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from bench import report
 from bench.build import ALL, build, make_row
-from bench.rows import Row, write_json
+from bench.harness.rows import Row, write_json
+from bench.show.table import pipes, rich_table, setting
 from pipeline import cli
 
 STORAGE = "jpeg64"
@@ -40,7 +40,7 @@ def main(images: Sequence[int], path: Path | None) -> None:
         with tempfile.TemporaryDirectory(prefix="bench-growth-") as folder:
             draw(Path(folder), count)
             rows.append(make_row(ALL, STORAGE, "photo_folder", [build("photo_folder", STORAGE, folder, 0)]))
-    report.print_lines(f"photo_folder/{STORAGE}", HEADINGS, _lines(rows), console)
+    console.print(rich_table(f"photo_folder/{STORAGE}", HEADINGS, _lines(rows), texts=0))
     if path is not None:
         write_json(rows, path)
 
@@ -57,8 +57,7 @@ def draw(folder: Path, count: int) -> None:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table for a page."""
-    lines = [HEADINGS, ["---:"] * len(HEADINGS), *_lines(rows)]
-    return f"{report.pipes(lines)}\n\n{report.setting(rows[-1])}"
+    return f"{pipes(HEADINGS, _lines(rows), texts=0)}\n\n{setting(rows[-1])}"
 
 
 def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:

@@ -9,11 +9,12 @@ import click
 from rich.console import Console
 
 import pipeline
-from bench import bounds, report, runner
-from bench.contestants import CONTESTANTS
-from bench.inputs import prepare
-from bench.rows import Row
-from bench.settings import Settings
+from bench.contestants import CONTESTANTS, bounds
+from bench.harness import runner
+from bench.harness.inputs import prepare
+from bench.harness.rows import Row
+from bench.harness.settings import Settings
+from bench.show.publish import publish
 from pipeline import cli
 
 
@@ -22,7 +23,7 @@ from pipeline import cli
 def main(**options: Any) -> None:
     """Times what no loader can beat on this machine: JPEG decoding, copies of windows, copies of memory."""
     settings = cli.build(Settings, options)
-    report.publish(list(find_limits(settings)), settings)
+    publish(list(find_limits(settings)), settings)
 
 
 def find_limits(settings: Settings) -> Iterator[Row]:
@@ -31,7 +32,7 @@ def find_limits(settings: Settings) -> Iterator[Row]:
     present = next(storage for storage in ("jpeg256", "raw256") if storage not in absent)
     images = len(pipeline.open(f"{settings.dataset}/{present}", data_dir=data_dir).files(settings.split))
     measured = []
-    for entry in [entry for entry in CONTESTANTS.values() if entry.function.startswith(f"{bounds.__name__}:")]:
+    for entry in [entry for entry in CONTESTANTS.values() if entry.kind == "bound"]:
         task = runner.make_task(entry, settings, work=entry.works[0], data_dir=data_dir, photos="", images=images)
         if entry.storage in absent:
             measured.append(runner.make_row(entry, task, settings, {"status": f"absent: {absent[entry.storage]}"}))

@@ -15,11 +15,13 @@ import tensorflow_datasets as tfds
 from rich.console import Console
 
 import pipeline
-from bench import report, runner
 from bench.contestants import CONTESTANTS
-from bench.inputs import STORAGES, prepare
-from bench.rows import Row
-from bench.settings import Settings
+from bench.harness import runner
+from bench.harness.inputs import STORAGES, prepare
+from bench.harness.rows import Row
+from bench.harness.settings import Settings
+from bench.show.publish import publish
+from bench.show.table import pipes, rich_table, setting
 from pipeline import cli
 
 HEADINGS = ("work", "contestant", "images", "anonymous MiB", "total MiB", "images/s")
@@ -34,7 +36,8 @@ def main(times: int, **options: Any) -> None:
     Each measurement is a process of its own. Default work: augmented and crop.
     """
     settings = cli.build(Settings, options)
-    report.publish([row for pair in compare(settings, times) for row in pair], settings, show=print_table)
+    rows = [row for pair in compare(settings, times) for row in pair]
+    publish(rows, settings, show=print_table)
 
 
 def compare(settings: Settings, times: int) -> Iterator[tuple[Row, Row]]:
@@ -47,7 +50,7 @@ def compare(settings: Settings, times: int) -> Iterator[tuple[Row, Row]]:
                 grow(f"{settings.dataset}/{storage}", data_dir=data_dir, times=times, target=Path(folder))
         for work in settings.work:
             for entry in streams:
-                small, large = (_stream(entry.name, settings, work, place) for place in (data_dir, folder))
+                small, large = (_stream(entry.name, settings, work, root) for root in (data_dir, folder))
                 yield small, large
 
 
@@ -90,13 +93,12 @@ def grow(name: str, *, data_dir: str, times: int, target: Path, copies: bool = F
 def print_table(rows: Sequence[Row], console: Console) -> None:
     """Peak memory of the dataset and of the grown one, one below the other."""
     title = "peak memory of an epoch and the timed windows, MiB"
-    report.print_lines(title, HEADINGS, [_cells(row) for row in rows], console, texts=2)
+    console.print(rich_table(title, HEADINGS, map(_cells, rows), texts=2))
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The same table as Markdown, and what it was measured on."""
-    lines = [HEADINGS, ("---", "---", *["---:"] * (len(HEADINGS) - 2)), *map(_cells, rows)]
-    return f"{report.pipes(lines)}\n\n{report.setting(rows[-1])}"
+    return f"{pipes(HEADINGS, map(_cells, rows), texts=2)}\n\n{setting(rows[-1])}"
 
 
 def _cells(row: Row) -> tuple[str, ...]:

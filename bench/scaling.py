@@ -15,12 +15,17 @@ import click
 from rich.console import Console
 
 import pipeline
-from bench import check, curves, memory, report, runner
-from bench.contestants import CONTESTANTS, Contestant
-from bench.grid import COLD, DEVICE, IMAGE_SIZES, Point, grid, point_of
-from bench.inputs import STORAGES, export_photos, prepare
-from bench.rows import Row, commit, cores, read_json, write_json
-from bench.settings import Settings
+from bench import memory
+from bench.contestants import CONTESTANTS
+from bench.contestants.task import Contestant
+from bench.harness import check, runner
+from bench.harness.grid import COLD, DEVICE, IMAGE_SIZES, Point, grid, point_of
+from bench.harness.inputs import STORAGES, export_photos, prepare
+from bench.harness.rows import Row, commit, cores, read_json, write_json
+from bench.harness.settings import Settings
+from bench.show import curves
+from bench.show.publish import publish
+from bench.show.table import cells
 from pipeline import cli
 
 SIZED = tuple(f"{storage}{size}" for size in IMAGE_SIZES for storage in ("raw", "jpeg"))
@@ -30,7 +35,7 @@ PLACES = "the host's part alone: places and view parameters, no pixels"
 @click.command(cls=cli.Command)
 @cli.options(Settings, exclude=("work", "contestants", "batch_size", "csv"))
 def main(**options: Any) -> None:
-    """Times the tiers, the streams and the original generator under every setting of the grid in `bench.grid`.
+    """Times the tiers, the streams and the original generator under every setting of the grid in `bench.harness.grid`.
 
     Rows that --json holds already, from the same commit and as long a time, are kept: an interrupted run goes on.
     Datasets of other sizes are made of the same records, in the folder for temporary files (some 20 MB for
@@ -43,7 +48,7 @@ def main(**options: Any) -> None:
         console.print(line(row), highlight=False, soft_wrap=True)
         if settings.json is not None:
             write_json(measured, settings.json)
-    report.publish(measured, settings, show=curves.print_tables, draw=curves.plot)
+    publish(measured, settings, show=curves.print_tables, draw=curves.plot)
 
 
 def kept(settings: Settings) -> dict[Point, Row]:
@@ -60,22 +65,22 @@ def measure(settings: Settings, known: dict[Point, Row]) -> Iterator[Row]:
     present = next(storage for storage in STORAGES if storage not in absent)
     images = len(pipeline.open(f"{settings.dataset}/{present}", data_dir=data_dir).files(settings.split))
     with tempfile.TemporaryDirectory(prefix="bench-scaling-") as folder:
-        place = Place(settings, data_dir, images, Path(folder), absent)
+        source = Input(settings, data_dir, images, Path(folder), absent)
         for point in grid(images, cores()):
             if possible(point):
-                yield known.get(point) or place.run(point)
+                yield known.get(point) or source.run(point)
 
 
 def line(row: Row) -> str:
     """A row as one line of progress."""
     point = point_of(row)
     setting = f"batch {point.batch_size}, {point.image_size} px, {point.images:,} images, {point.cores} cores"
-    return f"{row.work:10} {row.contestant:24} {setting}, {row.pages}: {report.cells(row)[0]} images/s  {row.status}"
+    return f"{row.work:10} {row.contestant:24} {setting}, {row.pages}: {cells(row)[0]} images/s  {row.status}"
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """What the points are measured on.
+class Input:
+    """The dataset that the points are measured on.
 
     Attributes:
         settings: the benchmark's.
@@ -95,9 +100,15 @@ class Place:
         """Measures one point."""
         entry = variant(CONTESTANTS[point.contestant], point.image_size)
         settings = dataclasses.replace(self.settings, batch_size=point.batch_size)
-        place = {"data_dir": self.data_dir, "photos": "", "images": point.images}
         with confined(point.cores):
-            task = runner.make_task(entry, settings, work=point.work, **place)  # type: ignore[arg-type]
+            task = runner.make_task(
+                entry,
+                settings,
+                work=point.work,
+                data_dir=self.data_dir,
+                photos="",
+                images=point.images,
+            )
             task = dataclasses.replace(task, image_size=point.image_size)
             reason = self.absent.get("original" if entry.storage == "files" else entry.storage)
             if reason is not None:
@@ -118,9 +129,10 @@ class Place:
 
     @cached_property
     def _photos(self) -> str:
-        place = self.folder / "photos"
-        export_photos(self.settings.dataset, split=self.settings.split, data_dir=self.data_dir, folder=place)
-        return str(place)
+        folder = self.folder / "photos"
+        split = self.settings.split
+        export_photos(self.settings.dataset, split=split, data_dir=self.data_dir, folder=folder)
+        return str(folder)
 
     def _data_dir(self, point: Point, storage: str) -> str:
         """The folder with the dataset of a point, made if it is not there, and dropped from memory if it is cold."""

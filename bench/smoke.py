@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 import pipeline
-from bench.report import cells
-from bench.rows import BASELINE, Row, with_ratios
-from bench.settings import Settings
+from bench.harness.rows import BASELINE, Row, with_ratios
+from bench.harness.settings import Settings
+from bench.show.table import cells, rich_table
 from bench.throughput import compare
 from pipeline import cli
 
@@ -29,13 +28,13 @@ def main(data_dir: str | None, seconds: float) -> None:
     names = ",".join((BASELINE, *FLOORS))
     settings = Settings(data_dir=data_dir, images=80, work=("augmented",), contestants=names, seconds=seconds)
     measured = with_ratios(list(compare(settings)))
-    table = Table(title="times the original generator, work augmented", title_justify="left")
-    for heading in ("contestant", "images/s", "ratio", "at least", "status"):
-        table.add_column(heading)
+    lines = []
     for row in measured:
         rate, _, ratio, *_ = cells(row)
-        table.add_row(row.contestant, rate, ratio, f"{FLOORS.get(row.contestant, 1.0):.1f}", row.status)
-    Console().print(table)
+        lines.append((row.contestant, rate, ratio, f"{FLOORS.get(row.contestant, 1.0):.1f}"))
+    title, headings = "times the original generator", ("contestant", "images/s", "ratio", "at least")
+    statuses = [row.status for row in measured]
+    Console().print(rich_table(f"{title}, work augmented", headings, lines, statuses=statuses))
     if slow := below(measured):
         raise pipeline.InputError(f"Below their floors: {', '.join(slow)}.")
 

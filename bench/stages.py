@@ -20,10 +20,10 @@ import tensorflow as tf
 from rich.console import Console
 
 import pipeline
-from bench.inputs import STORAGES, prepare
-from bench.report import pipes, print_lines
-from bench.rows import commit, environment
-from bench.settings import Settings
+from bench.harness.inputs import STORAGES, prepare
+from bench.harness.rows import commit, environment
+from bench.harness.settings import Settings
+from bench.show.table import pipes, rich_table
 from pipeline import cli
 from pipeline.graph import cores
 
@@ -67,9 +67,9 @@ def main(**options: Any) -> None:
     for work in settings.work:
         for tier, storage in STREAMS:
             if storage not in absent:
-                found = find_stages(settings, work, tier, storage, data_dir)
-                print_table(found, console)
-                measured += found
+                stream_stages = find_stages(settings, work, tier, storage, data_dir)
+                print_table(stream_stages, console)
+                measured += stream_stages
     console.print(f"{cores()} cores, batch {settings.batch_size}, {settings.dataset}", highlight=False)
     if settings.json is not None:
         write(measured, settings.json)
@@ -87,12 +87,13 @@ def find_stages(settings: Settings, work: str, tier: str, storage: str, data_dir
     )
     data = pipeline.open(f"{settings.dataset}/{storage}", data_dir=data_dir)
     streams = data.stages(settings.split, training=True, epochs=ENDLESS, epoch=0, step=0, shard=(0, 1), settings=inputs)
-    found, before = [], 0.0
+    timed: list[Stage] = []
+    before = 0.0
     for name, stream in streams.items():
         batches = iter(stream.prefetch(2))
         size = _bytes(next(batches)) / settings.batch_size
         cpu, rate = _time(batches, settings)
-        found.append(
+        timed.append(
             Stage(
                 work=work,
                 tier=tier,
@@ -104,7 +105,7 @@ def find_stages(settings: Settings, work: str, tier: str, storage: str, data_dir
             )
         )
         before = cpu
-    return found
+    return timed
 
 
 def _bytes(batch: Any) -> int:
@@ -125,42 +126,43 @@ def _time(batches: Any, settings: Settings) -> tuple[float, float]:
     return statistics.median(cpu), statistics.median(rates)
 
 
-def print_table(found: list[Stage], console: Console) -> None:
+def print_table(timed: list[Stage], console: Console) -> None:
     """One stream, a stage a row."""
-    first, whole = found[0], sum(stage.cpu_milliseconds_per_image for stage in found)
+    first = timed[0]
+    whole = sum(stage.cpu_milliseconds_per_image for stage in timed)
     title = f"{first.work}: tier {first.tier}, storage {first.storage}"
     lines = []
-    for stage in found:
+    for stage in timed:
         cost = stage.cpu_milliseconds_per_image
         rate, size = f"{stage.images_per_second:,.0f}", f"{stage.bytes_per_image:,.0f}"
         lines.append((stage.stage, f"{cost:.3f}", f"{cost / whole:.0%}", rate, size))
-    print_lines(title, ("stage", "CPU ms/image", "share", "images/s up to here", "bytes/image"), lines, console)
+    headings = ("stage", "CPU ms/image", "share", "images/s up to here", "bytes/image")
+    console.print(rich_table(title, headings, lines))
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """What `write` wrote, as a Markdown table with a line for each stream, and what it was measured on."""
     columns = (("plan",), ("cut", "decode", "places"), ("view",))
-    lines = [
-        ("tier, storage", "work", *(" / ".join(names) for names in columns), "all", "images/s", "bytes/image"),
-        ("---", "---", *["---:"] * (len(columns) + 3)),
-    ]
+    costs = (" / ".join(names) for names in columns)
+    headings = ("tier, storage", "work", *costs, "all", "images/s", "bytes/image")
+    lines = []
     for key in dict.fromkeys((row["work"], row["tier"], row["storage"]) for row in rows):
-        own = {row["stage"]: row for row in rows if (row["work"], row["tier"], row["storage"]) == key}
-        cost = {name: row["cpu_milliseconds_per_image"] for name, row in own.items()}
-        last = list(own.values())[-1]
+        stream = [row for row in rows if (row["work"], row["tier"], row["storage"]) == key]
+        cost = {row["stage"]: row["cpu_milliseconds_per_image"] for row in stream}
+        last = stream[-1]
         shown = [next((f"{cost[name]:.3f}" for name in names if name in cost), "-") for names in columns]
         totals = (f"{sum(cost.values()):.3f}", f"{last['images_per_second']:,.0f}", f"{last['bytes_per_image']:,.0f}")
         lines.append((f"{key[1]}, {key[2]}", key[0], *shown, *totals))
     machine = rows[0]["environment"]
     setting = f"CPU ms/image. {machine['cpu']}, {machine['cores']} cores; commit {rows[0]['commit'] or 'none'}"
-    return f"{pipes(lines)}\n\n{setting}"
+    return f"{pipes(headings, lines, texts=2)}\n\n{setting}"
 
 
-def write(found: list[Stage], path: Path) -> None:
+def write(measured: list[Stage], path: Path) -> None:
     """Writes the rows as JSON, with environment and commit."""
     setting = {"commit": commit(), "environment": environment()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([dataclasses.asdict(stage) | setting for stage in found], indent=1) + "\n")
+    path.write_text(json.dumps([dataclasses.asdict(stage) | setting for stage in measured], indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,11 +13,14 @@ from collections.abc import Iterator, Sequence
 import click
 from rich.console import Console
 
-from bench import report, runner
-from bench.contestants import CONTESTANTS, IMPORT, Contestant
-from bench.inputs import prepare
-from bench.rows import Row
-from bench.settings import Settings
+from bench.contestants import CONTESTANTS, IMPORT
+from bench.contestants.task import Contestant
+from bench.harness import runner
+from bench.harness.inputs import prepare
+from bench.harness.rows import Row
+from bench.harness.settings import Settings
+from bench.show.publish import publish
+from bench.show.table import pipes, rich_table, setting
 from pipeline import cli
 
 HEADINGS = ("work", "contestant", "imports s", "first batch s", "both s", "allowed s")
@@ -29,7 +32,7 @@ HEADINGS = ("work", "contestant", "imports s", "first batch s", "both s", "allow
 def main(times: int, **options: object) -> None:
     """Starts a process for every tier and storage. Leave the machine alone meanwhile."""
     settings = dataclasses.replace(cli.build(Settings, options), seconds=0.5)
-    report.publish(list(find_starts(settings, times)), settings, show=print_table)
+    publish(list(find_starts(settings, times)), settings, show=print_table)
 
 
 def find_starts(settings: Settings, times: int) -> Iterator[Row]:
@@ -38,7 +41,7 @@ def find_starts(settings: Settings, times: int) -> Iterator[Row]:
     yield _median(CONTESTANTS[IMPORT], settings, "start", data_dir, times)
     for work in settings.work:
         for entry in CONTESTANTS.values():
-            if entry.function.endswith(":sentiflow") and work in entry.works and entry.storage not in absent:
+            if entry.kind == "ours" and work in entry.works and entry.storage not in absent:
                 yield _median(entry, settings, work, data_dir, times)
 
 
@@ -64,14 +67,15 @@ def allowed(import_seconds: float) -> float:
 def print_table(rows: Sequence[Row], console: Console) -> None:
     """Seconds of every start beside what is allowed."""
     title = "seconds from the start of a process to its first batch"
-    report.print_lines(title, HEADINGS, [cells(row, rows[0]) for row in rows], console, texts=2)
-    console.print(report.setting(rows[-1]), highlight=False, soft_wrap=True)
+    lines = [cells(row, rows[0]) for row in rows]
+    console.print(rich_table(title, HEADINGS, lines, texts=2))
+    console.print(setting(rows[-1]), highlight=False, soft_wrap=True)
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The same table for a page."""
-    lines = [HEADINGS, ("---", "---", *["---:"] * 4), *(cells(row, rows[0]) for row in rows)]
-    return f"{report.pipes(lines)}\n\n{report.setting(rows[-1])}"
+    lines = [cells(row, rows[0]) for row in rows]
+    return f"{pipes(HEADINGS, lines, texts=2)}\n\n{setting(rows[-1])}"
 
 
 def cells(row: Row, of_import: Row) -> tuple[str, ...]:

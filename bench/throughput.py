@@ -12,15 +12,16 @@ from typing import Any
 import click
 from rich.console import Console
 
-import bench.peers
-import bench.peers_torch  # noqa: F401 - enters its contestants, as bench.peers does
 import pipeline
-from bench import check, report, rows, runner
-from bench.contestants import CONTESTANTS, Contestant
-from bench.inputs import export_photos, prepare
+from bench.contestants import CONTESTANTS
+from bench.contestants.task import Contestant
+from bench.harness import check, rows, runner
+from bench.harness.inputs import export_photos, prepare
+from bench.harness.rows import Row
+from bench.harness.settings import Settings
 from bench.limits import find_limits
-from bench.rows import Row
-from bench.settings import Settings
+from bench.show.publish import publish
+from bench.show.table import cells
 from pipeline import cli
 
 
@@ -38,10 +39,9 @@ def main(limits: bool, **options: Any) -> None:
     measured = []
     for row in itertools.chain(compare(settings), find_limits(settings) if limits else ()):
         measured.append(row)
-        console.print(
-            f"{row.work:10} {row.contestant:24} {report.cells(row)[0]:>9} images/s  {row.status}", highlight=False
-        )
-    report.publish(rows.with_ratios(measured), settings)
+        rate = f"{cells(row)[0]:>9} images/s"
+        console.print(f"{row.work:10} {row.contestant:24} {rate}  {row.status}", highlight=False)
+    publish(rows.with_ratios(measured), settings)
 
 
 def compare(settings: Settings, rates: Sequence[float] = ()) -> Iterator[Row]:
@@ -51,7 +51,7 @@ def compare(settings: Settings, rates: Sequence[float] = ()) -> Iterator[Row]:
         settings: what is timed, on what.
         rates: of emulated accelerators that take the batches, images/s; without any, they are taken as they come.
     """
-    entries = choose(settings.contestants)
+    entries = choose(settings.contestants, settings.work)
     data_dir, absent = prepare(settings)
     if "original" in absent:
         raise pipeline.InputError(f"Batches are checked against the source files: {absent['original']}")
@@ -62,14 +62,20 @@ def compare(settings: Settings, rates: Sequence[float] = ()) -> Iterator[Row]:
         require_batch(settings, len(sources.labels))
         judge = partial(check.find_fault, sources=sources)
         for work in settings.work:
-            for entry in entries:
-                place = {"data_dir": data_dir, "photos": str(photos), "images": len(sources.labels)}
-                task = runner.make_task(entry, settings, work=work, **place)  # type: ignore[arg-type]
+            for entry in [entry for entry in entries if work in entry.works]:
+                task = runner.make_task(
+                    entry,
+                    settings,
+                    work=work,
+                    data_dir=data_dir,
+                    photos=str(photos),
+                    images=len(sources.labels),
+                )
                 if entry.storage in absent:
                     yield runner.make_row(entry, task, settings, {"status": f"absent: {absent[entry.storage]}"})
-                elif work in entry.works and rates:
+                elif rates:
                     yield from runner.emulate(entry, task, settings, judge, rates)
-                elif work in entry.works:
+                else:
                     yield runner.run(entry, task, settings, judge)
 
 
@@ -80,17 +86,22 @@ def require_batch(settings: Settings, images: int) -> None:
         raise pipeline.InputError(f"{rule}. Received: {settings.batch_size}")
 
 
-def choose(names: str) -> list[Contestant]:
-    """The contestants of a comma-separated list; all for an empty one.
+def choose(names: str, works: Sequence[str]) -> list[Contestant]:
+    """The contestants of a comma-separated list; for an empty one, all that do any of the works.
 
     Raises:
-        InputError: a name is unknown.
+        InputError: a name is unknown, or its contestant does none of the works.
     """
-    chosen = [name.strip() for name in names.split(",") if name.strip()] or list(CONTESTANTS)
-    for name in chosen:
-        if name not in CONTESTANTS:
-            raise pipeline.InputError(f"contestants must be among {', '.join(CONTESTANTS)}. Received: {name!r}")
-    return [CONTESTANTS[name] for name in chosen]
+    able = [name for name, entry in CONTESTANTS.items() if set(entry.works) & set(works)]
+    listed = [name.strip() for name in names.split(",") if name.strip()]
+    for name in listed:
+        if name not in able:
+            rule = f"contestants must be among {', '.join(able)}"
+            if name in CONTESTANTS:
+                does = f"{' and '.join(CONTESTANTS[name].works)} alone"
+                rule = f"contestants must do work {' or '.join(works)}; this one does {does}"
+            raise pipeline.InputError(f"{rule}. Received: {name!r}")
+    return [CONTESTANTS[name] for name in listed or able]
 
 
 if __name__ == "__main__":

@@ -20,16 +20,22 @@ import tensorflow as tf
 from rich.console import Console
 
 import pipeline
-from bench import diagnosis, profile, report, runner, throughput, utilisation
-from bench.contestants import CONTESTANTS, Contestant
-from bench.inputs import STORAGES, export_photos, prepare
-from bench.rows import BASELINE, CONSTANT, Row, with_ratios
-from bench.settings import TrainingSettings
+from bench import throughput
+from bench.contestants import CONTESTANTS
+from bench.contestants.task import Contestant
+from bench.harness import runner
+from bench.harness.inputs import STORAGES, export_photos, prepare
+from bench.harness.rows import BASELINE, CONSTANT, Row, with_ratios
+from bench.harness.settings import TrainingSettings
+from bench.ours import profile
+from bench.show import diagnosis, utilisation
+from bench.show.publish import publish
 from model.backbones import find_backbone
 from pipeline import cli
 
-# One batch that is on the device already never keeps it waiting: its rate is the ceiling. See `bench.step`.
-CEILING = Contestant(name=CONSTANT, function=CONSTANT, tier="-", storage="-", requires=(), works=("training",))
+# One batch that is on the device already never keeps it waiting: its rate is the ceiling. See `bench.ours.step`.
+CEILING = Contestant(name=CONSTANT, function=CONSTANT, kind="bound", storage="-", requires=(), works=("training",))
+STEP_WORKS = ("augmented", "training")  # a contestant that does either can feed the real step
 NO_STEP = ("dataset", "data_dir", "epochs", "early_stopping", "tensorboard")  # what a step does not depend on
 SHARED = ("batch_size", "seed", "preprocess", "cache", "last_batch")  # options of the benchmark, or of who feeds it
 
@@ -61,10 +67,13 @@ def main(**options: Any) -> None:
     for row in throughput.compare(settings, settings.rates) if settings.rates else train(settings, options):
         measured.append(row)
         console.print(utilisation.line(row), highlight=False, soft_wrap=True)
-        if settings.profile and (found := settings.profile / row.contestant / "profile.json").exists():
-            console.print(profile.table(row.contestant, json.loads(found.read_text(encoding="utf-8"))))
+        if settings.profile:
+            summary = settings.profile / row.contestant / "profile.json"
+            if summary.exists():
+                shares = json.loads(summary.read_text(encoding="utf-8"))
+                console.print(profile.table(row.contestant, shares))
     measured = with_ratios(measured)
-    report.publish(measured, settings, show=utilisation.print_tables, draw=utilisation.plot)
+    publish(measured, settings, show=utilisation.print_tables, draw=utilisation.plot)
     for sentence in diagnosis.diagnose(measured):
         Console().print(sentence, highlight=False, soft_wrap=True)
 
@@ -82,8 +91,8 @@ def train(settings: TrainingSettings, options: dict[str, Any]) -> Iterator[Row]:
     Raises:
         InputError: the dataset cannot be read, or the step fails whatever feeds it.
     """
-    names = [name for name, entry in CONTESTANTS.items() if entry.tier != "-" or name == BASELINE]
-    entries = [entry for entry in throughput.choose(settings.contestants or ",".join(names)) if _feeds_steps(entry)]
+    usual = [name for name, entry in CONTESTANTS.items() if entry.kind == "ours" or name == BASELINE]
+    entries = throughput.choose(settings.contestants or ",".join(usual), STEP_WORKS)
     step, inputs = cli.build(StepSettings, options), cli.build(pipeline.Settings, options)
     find_backbone(step.backbone)
     data_dir, absent = prepare(settings)
@@ -111,10 +120,6 @@ def with_utilisation(row: Row, ceiling: Row) -> Row:
     return dataclasses.replace(row, utilisation=row.images_per_second / ceiling.images_per_second)
 
 
-def _feeds_steps(entry: Contestant) -> bool:
-    return "augmented" in entry.works or "training" in entry.works
-
-
 def _time_step(
     settings: TrainingSettings,
     step: StepSettings,
@@ -122,10 +127,10 @@ def _time_step(
     present: str,
     entry: Contestant,
     absent: str | None = None,
-    **place: Any,
+    **source: Any,
 ) -> Row:
     """The row of a contestant; `absent` says why what it reads is not there, `present` is a storage that is."""
-    task = runner.make_task(entry, settings, work="augmented", **place)
+    task = runner.make_task(entry, settings, work="augmented", **source)
     task = dataclasses.replace(
         task, image_size=inputs.image_size, crop_fraction=inputs.crop_fraction, rotation=inputs.rotation
     )
@@ -135,14 +140,14 @@ def _time_step(
         )
     # What does not come from a tier takes no more from a dataset than its classes.
     storage, tier = (present, "none") if entry.tier == "-" else (entry.storage, entry.tier)
-    own: dict[str, Any] = {
+    job: dict[str, Any] = {
         "train": dataclasses.asdict(step) | {"dataset": f"{settings.dataset}/{storage}", "data_dir": task.data_dir},
         "inputs": dataclasses.asdict(inputs)
         | {"batch_size": settings.batch_size, "seed": settings.seed, "cache": tier},
     }
     if settings.profile:
-        own["profile"] = os.path.abspath(settings.profile / entry.name)
-    return runner.run_step(entry, task, settings, own)
+        job["profile"] = os.path.abspath(settings.profile / entry.name)
+    return runner.run_step(entry, task, settings, job)
 
 
 if __name__ == "__main__":

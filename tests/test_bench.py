@@ -15,9 +15,14 @@ import pytest
 from PIL import Image
 
 import pipeline
-from bench import bounds, inputs, limits, measure, memory, report, rows, runner, stages, throughput
-from bench.contestants import CONTESTANTS, Contestant
-from bench.settings import Settings
+from bench import limits, memory, stages, throughput
+from bench.contestants import CONTESTANTS, bounds
+from bench.contestants.task import Contestant, find_loader
+from bench.harness import inputs, rows, runner
+from bench.harness.settings import Settings
+from bench.show.publish import publish
+from bench.worker import clock
+from bench.worker.evidence import gather_evidence
 
 LOADERS = """
 import numpy as np
@@ -39,7 +44,7 @@ def loaders(tmp_path, monkeypatch):
 
 
 def entry(function, requires=("numpy",)):
-    return Contestant(name="it", function=function, tier="-", storage="-", requires=requires, works=("crop",))
+    return Contestant(name="it", kind="peer", function=function, storage="-", requires=requires, works=("crop",))
 
 
 def run(contestant, judge=None):
@@ -67,15 +72,15 @@ def row(contestant="original-1", work="crop", rate=100.0, **values):
 
 
 def test_a_window_ends_with_a_batch_and_is_divided_by_its_own_length(monkeypatch):
-    clock = itertools.count(0, 3)
-    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    seconds = itertools.count(0, 3)
+    monkeypatch.setattr(time, "perf_counter", lambda: next(seconds))
     batches = itertools.repeat((None, np.zeros(7)))
-    assert measure.time_window(batches, 10.0) == (28, 12)
+    assert clock.time_window(batches, 10.0) == (28, 12)
 
 
 def test_median_spread_and_processor_time(monkeypatch):
     answers = iter([(1, 1.0), (100, 1.0), (110, 1.0), (500, 1.0), (90, 1.0), (200, 2.0)])  # the first does not count
-    monkeypatch.setattr(measure, "time_window", lambda batches, seconds: next(answers))
+    monkeypatch.setattr(clock, "time_window", lambda batches, seconds: next(answers))
 
     class Usage:
         seconds = iter([5.0, 15.0])
@@ -83,7 +88,7 @@ def test_median_spread_and_processor_time(monkeypatch):
         def cpu_seconds(self):
             return next(self.seconds)
 
-    timed = measure.measure(iter(()), 10.0, 5, Usage())
+    timed = clock.measure(iter(()), 10.0, 5, Usage())
     assert timed["windows"] == [100, 110, 500, 90, 100]
     assert timed["images_per_second"] == 100
     assert timed["spread"] == pytest.approx(4.1)
@@ -95,7 +100,7 @@ def test_evidence_counts_an_epoch_and_compares_the_next():
         return np.array(values, np.uint8)[:, None] * np.ones((1, 4), np.uint8), np.array(values)
 
     stream = iter([images(3, 1), images(4, 4), images(3, 9), images(0, 0)])
-    evidence = measure.gather_evidence(images(1, 2), stream, steps=3)
+    evidence = gather_evidence(images(1, 2), stream, steps=3)
     assert evidence["images"][:, 0].tolist() == [1, 2, 3, 1]
     assert evidence["labels_seen"].tolist() == [1, 2, 3, 1, 4, 4]
     assert evidence["sizes"].tolist() == [2, 2, 2]
@@ -104,7 +109,7 @@ def test_evidence_counts_an_epoch_and_compares_the_next():
 
 
 def test_usage_sees_memory_and_processor_time_of_children():
-    usage = measure.Usage()
+    usage = clock.Usage()
     usage.sample()
     before = usage.peak_total, usage.peak_anonymous
     child = subprocess.Popen(
@@ -128,6 +133,17 @@ def test_ratios_are_to_the_original_of_the_same_work():
     assert [each.ratio_to_original for each in rows.with_ratios(measured)] == [1.0, 10.0, None, None]
 
 
+def test_a_row_without_a_kind_has_that_of_its_contestant(tmp_path):
+    names = ("original-all", "sentiflow-memory", "limit-copy-memory", "dali-files", "constant", "build-1-core")
+    rows.write_json([row(name) for name in names], tmp_path / "rows.json")
+    stored = json.loads((tmp_path / "rows.json").read_text())
+    kinds = ["replaced", "ours", "bound", "peer", "bound", "ours"]
+    assert [values.pop("kind") for values in stored] == kinds
+    (tmp_path / "rows.json").write_text(json.dumps(stored))
+    assert [each.kind for each in rows.read_json(tmp_path / "rows.json")] == kinds
+    assert row("sentiflow-memory", kind="peer").kind == "peer"
+
+
 def test_rows_as_json_and_csv(tmp_path):
     measured = [row(), row("sentiflow-memory", rate=None, status="absent: no data", windows=())]
     rows.write_json(measured, tmp_path / "new" / "rows.json")
@@ -141,7 +157,7 @@ def test_rows_as_json_and_csv(tmp_path):
 
 def test_table_and_plot_show_what_is_absent(tmp_path, capsys):
     measured = [row(), row("peer", rate=None, status="absent: No module named 'peer'", windows=())]
-    report.publish(measured, Settings(plot=tmp_path / "plots" / "bars.png"))
+    publish(measured, Settings(plot=tmp_path / "plots" / "bars.png"))
     printed = capsys.readouterr().out
     assert "absent: No module named 'peer'" in printed
     with Image.open(tmp_path / "plots" / "bars.png") as plot:
@@ -197,6 +213,8 @@ def test_throughput_end_to_end(data_dir, tmp_path):
     ("command", "arguments", "phrase"),
     [
         (throughput.main, ["--contestants", "nobody"], "contestants must be among original-1"),
+        (throughput.main, ["--contestants", "limit-copy-memory"], "crop; this one does memory alone. Received: 'limit"),
+        (throughput.main, ["--contestants", "sentiflow-device"], "this one does training alone"),
         (throughput.main, ["--windows", "3"], "windows must be at least 5"),
         (throughput.main, ["--work", "resize"], "work must be one of augmented, crop"),
         (throughput.main, ["--data_dir", "missing"], "emotionroi/original is not in"),
@@ -251,11 +269,11 @@ def test_exported_photos_are_the_source_files(data_dir, photos, tmp_path):
 def test_every_bound_yields_what_it_counts(data_dir):
     settings = Settings(batch_size=8)
     for contestant in CONTESTANTS.values():
-        if contestant.function.startswith("bench.bounds:"):
+        if contestant.kind == "bound":
             task = runner.make_task(
                 contestant, settings, work=contestant.works[0], data_dir=data_dir, photos="", images=30
             )
-            batches = measure.find_loader(contestant.function)(task)
+            batches = find_loader(contestant.function)(task)
             counts = [len(next(batches)[1]) for _ in range(3)]
             batches.close()
             assert min(counts) > 0, contestant.name

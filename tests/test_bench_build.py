@@ -4,7 +4,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from bench import build, build_once, growth, rows
+from bench import build, growth
+from bench.harness import rows
+from bench.ours import build_once
 
 DUMMY = Path(__file__).parents[1] / "builders" / "photo_folder" / "dummy_data"
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import check, inputs, measure, original, runner
-from bench.contestants import CONTESTANTS
-from bench.settings import Settings
+from bench.contestants import CONTESTANTS, original
+from bench.contestants.task import find_loader
+from bench.harness import check, inputs, runner
+from bench.harness.settings import Settings
+from bench.worker.evidence import gather_evidence
 
 # A process of its own takes seconds to start, so that contestant is tried at one work only.
 TRIED = [
@@ -17,7 +19,7 @@ TRIED = [
     for name, entry in CONTESTANTS.items()
     for work in entry.works
     if work in ("augmented", "crop") and (name, work) != ("original-processes", "augmented")
-    if not entry.function.startswith("bench.peers")
+    if entry.kind != "peer"
 ]
 MEANS = np.array(check.CAFFE_MEANS, np.float32)
 
@@ -41,8 +43,8 @@ def gather(data_dir, exported):
         settings, place = Settings(batch_size=10), {"data_dir": data_dir, "photos": str(exported)}
         task = runner.make_task(CONTESTANTS[name], settings, work=work, images=30, **place)
         task = dataclasses.replace(task, cores=1) if name == "original-processes" else task  # each imports TensorFlow
-        batches = measure.find_loader(CONTESTANTS[name].function)(task)
-        evidence = measure.gather_evidence(next(batches), batches, steps=3)
+        batches = find_loader(CONTESTANTS[name].function)(task)
+        evidence = gather_evidence(next(batches), batches, steps=3)
         if hasattr(batches, "close"):
             batches.close()
         return task, evidence

@@ -6,7 +6,8 @@ from pathlib import Path
 import click.testing
 import pytest
 
-from bench import docs, rows
+from bench import docs
+from bench.harness import rows
 from pipeline import InputError
 
 ROOT = Path(docs.__file__).parent.parent

@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import bench.peers
-import bench.peers_torch  # enters its contestants, as bench.peers does
+import bench
 import pipeline
-from bench import check, inputs, measure, prepared, report, runner, writers
 from bench.contestants import CONTESTANTS
-from bench.settings import WORKS, Settings
+from bench.contestants.task import find_loader
+from bench.harness import check, inputs, prepared, runner
+from bench.harness.settings import WORKS, Settings
+from bench.show import table
+from bench.worker import writers
 
-PEERS = [entry for entry in CONTESTANTS.values() if entry.function.startswith("bench.peers")]
-ENVIRONMENTS = Path(bench.peers.__file__).parent / "environments"
+PEERS = [entry for entry in CONTESTANTS.values() if entry.kind == "peer"]
+ENVIRONMENTS = Path(bench.__file__).parent / "environments"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def make_task(entry, data_dir, photos, work="crop"):
 
 @pytest.mark.parametrize("entry", PEERS, ids=lambda entry: entry.name)
 def test_every_peer_is_well_formed(entry):
-    assert callable(measure.find_loader(entry.function))
+    assert callable(find_loader(entry.function))
     assert entry.storage in (*inputs.STORAGES, "files")
     assert set(entry.works) <= set(WORKS)
     assert entry.form in ("", prepared.FILES, *writers.WRITERS)
@@ -61,11 +63,27 @@ def test_every_environment_has_a_contestant():
     assert made == {entry.environment for entry in PEERS} - {""}
 
 
-def test_a_peer_needs_none_of_our_packages():
-    modules = "bench.measure, bench.peers, bench.peers_torch, bench.writers"
-    code = f"import {modules}, sys; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"tensorflow", "keras", "pipeline", "PIL", "scipy", "torch"} & set(done.stdout.split())
+IMPORTED = """
+import importlib, pkgutil, sys
+before = set(sys.modules)
+import bench.contestants, bench.worker
+names = []
+for room in (bench.contestants, bench.worker):
+    names += [module.name for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")]
+for name in names:
+    importlib.import_module(name)
+loaded = {name for name in set(sys.modules) - before if getattr(sys.modules[name], "__file__", None)}
+print(*names)
+print(*({name.partition(".")[0] for name in loaded} - sys.stdlib_module_names))
+"""
+
+
+def test_contestants_and_worker_need_numpy_and_psutil_alone():
+    command = [sys.executable, "-c", IMPORTED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    modules, packages = (set(line.split()) for line in done.stdout.splitlines())
+    assert {"bench.contestants.original", "bench.worker.__main__", "bench.worker.writers"} <= modules
+    assert packages == {"bench", "numpy", "psutil"}
 
 
 def test_an_absent_peer_says_how_to_install_it(monkeypatch, tmp_path):
@@ -117,8 +135,8 @@ def test_a_deviation_stands_beside_the_status():
     task, settings = make_task(entry, "", ENVIRONMENTS)
     row = runner.make_row(entry, task, settings, {"status": "ok"})
     assert row.deviation == entry.deviation
-    assert "not the same crop" in report.remark(row)
-    assert report.remark(row).startswith("ok")
+    assert "not the same crop" in table.remark(row)
+    assert table.remark(row).startswith("ok")
 
 
 @pytest.mark.parametrize("entry", PEERS, ids=lambda entry: entry.name)

@@ -8,10 +8,12 @@ import click.testing
 import pytest
 from PIL import Image
 
-from bench import curves, grid, rows, scaling
+from bench import scaling
 from bench.contestants import CONTESTANTS
-from bench.grid import DEVICE, JPEG, MEMORY, RAW, Point
-from bench.settings import Settings
+from bench.harness import grid, rows
+from bench.harness.grid import DEVICE, JPEG, MEMORY, RAW, Point
+from bench.harness.settings import Settings
+from bench.show import curves
 
 USUAL = {"batch_size": 32, "image_size": 256, "images": 420, "cores": 2, "pages": "warm"}
 

@@ -2,9 +2,10 @@
 
 import dataclasses
 
-from bench import runner, start
+from bench import start
 from bench.contestants import CONTESTANTS, IMPORT
-from bench.settings import Settings
+from bench.harness import runner
+from bench.harness.settings import Settings
 
 
 def test_the_middle_start_of_each_tier_and_storage_is_compared_with_the_import(monkeypatch, data_dir):
@@ -21,7 +22,7 @@ def test_the_middle_start_of_each_tier_and_storage_is_compared_with_the_import(m
 
     monkeypatch.setattr(runner, "run", run)
     rows = list(start.find_starts(Settings(data_dir=data_dir, work=("crop",)), times=3))
-    ours = [name for name, entry in CONTESTANTS.items() if name.startswith("sentiflow") and "crop" in entry.works]
+    ours = [name for name, entry in CONTESTANTS.items() if entry.kind == "ours" and "crop" in entry.works]
     assert [row.contestant for row in rows] == [IMPORT, *ours]
     assert {row.contestant: start.seconds(row) for row in rows} == {
         name: 3.75 + 2.0 * (name == "sentiflow-memory") for name in (IMPORT, *ours)

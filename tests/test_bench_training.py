@@ -14,10 +14,17 @@ import tensorflow as tf
 from PIL import Image
 
 import pipeline
-from bench import diagnosis, measure, profile, report, rows, smoke, step, training, utilisation
-from bench.accelerator import Accelerator
-from bench.contestants import Contestant
-from bench.settings import TrainingSettings
+from bench import smoke, training
+from bench.contestants import CONTESTANTS
+from bench.contestants.task import Contestant
+from bench.harness import rows
+from bench.harness.settings import TrainingSettings
+from bench.ours import profile, step
+from bench.show import diagnosis, utilisation
+from bench.show.publish import publish
+from bench.worker import __main__ as worker
+from bench.worker import clock
+from bench.worker.accelerator import Accelerator
 
 LOADERS = """
 import numpy as np
@@ -102,9 +109,9 @@ def test_an_accelerator_lets_the_images_go_while_it_computes():
 
 def test_waiting_is_counted_in_the_windows_that_count(monkeypatch):
     waited = iter([3.0, 7.0])
-    monkeypatch.setattr(measure, "time_window", lambda batches, seconds: (100, 2.0))
+    monkeypatch.setattr(clock, "time_window", lambda batches, seconds: (100, 2.0))
     usage = types.SimpleNamespace(cpu_seconds=lambda: 0.0)
-    timed = measure.measure(iter(()), 10.0, 5, usage, waited=lambda: next(waited))
+    timed = clock.measure(iter(()), 10.0, 5, usage, waited=lambda: next(waited))
     assert timed["waiting_share"] == pytest.approx(0.4)
     assert timed["images_per_second"] == 50
 
@@ -146,9 +153,9 @@ def test_a_loader_is_not_tried_with_accelerators_far_too_fast_for_it(monkeypatch
     def measured(taker, seconds, windows, usage, waited):
         return {"images_per_second": min(taker._rate, 400.0)}
 
-    monkeypatch.setattr(measure, "measure", measured)
+    monkeypatch.setattr(clock, "measure", measured)
     job = types.SimpleNamespace(emulate=(250.0, 500.0, 1000.0, 5000.0), seconds=1.0, windows=5)
-    timed = measure._measure(iter(()), job, None)
+    timed = worker._measure(iter(()), job, None)
     assert [(each["emulate"], each["utilisation"]) for each in timed] == [(250.0, 1.0), (500.0, 0.8), (1000.0, 0.4)]
 
 
@@ -246,9 +253,12 @@ def test_what_limits_the_real_step_in_words():
     assert told[0].endswith("Tier memory on storage raw256 would lift it to 99.5%.")
     assert "the decoding of JPEGs, for which it has all cores" in told[1]
     assert told[2].endswith("99.5% busy: the accelerator limits the run; no other tier or storage would lift it.")
-    assert "waiting for the disk" in told[3]
+    assert "waiting for its workers, or their hand-over of batches: it has only 3.5% of the processor" in told[3]
     assert "shares the processor with its input" in told[4]
     assert len(told) == 5
+    raw = {"tier": "none", "storage": "raw256"}
+    (cold,) = diagnosis.diagnose([row("sentiflow-none-raw256", 700.0, waiting=0.29, cpu=0.0001, pages="cold", **raw)])
+    assert "waiting for the disk: it has only 3.5% of the processor" in cold
 
 
 def test_what_limits_emulated_accelerators_in_words():
@@ -292,7 +302,7 @@ def test_tables_and_plot(tmp_path, capsys):
     measured = [row("constant", 1000.0), row("original-1", 100.0), row("a", 990.0, emulate=1000.0)]
     measured.append(row("b", 1.0, images_per_second=None, utilisation=None, status="absent: no b", emulate=1000.0))
     settings = TrainingSettings(plot=tmp_path / "plots" / "u.png", csv=tmp_path / "u.csv")
-    report.publish(measured, settings, show=utilisation.print_tables, draw=utilisation.plot)
+    publish(measured, settings, show=utilisation.print_tables, draw=utilisation.plot)
     printed = capsys.readouterr().out
     assert all(text in printed for text in ("10.0%", "99.0%", "absent: no b", "keeps at 90%"))
     with Image.open(tmp_path / "plots" / "u.png") as plot:
@@ -373,4 +383,4 @@ def test_the_smoke_compares_ratios():
 
 def test_the_ceiling_is_no_loader():
     assert isinstance(training.CEILING, Contestant)
-    assert training.CEILING.name not in training.CONTESTANTS
+    assert training.CEILING.name not in CONTESTANTS

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench import profile
 from bench.gpu import page, picture, rows
 from bench.gpu.__main__ import Part, plan, run
 from bench.gpu.rows import Measurement
+from bench.ours import profile
 
 ROOT = Path(__file__).parent.parent
 MACHINE = {"card": "NVIDIA H100", "driver": "580", "card_memory": "80 GiB", "cpu": "x", "cores": 16, "python": "3.12"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from bench.gpu import rows
-from bench.inputs import export_photos
+from bench.harness.inputs import export_photos
 
 
 def main() -> None:

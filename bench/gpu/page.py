@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.diagnosis import KEPT
 from bench.gpu.rows import Measurement, read
-from bench.report import pipes
+from bench.show.diagnosis import KEPT
+from bench.show.table import pipes
 
 UNMEASURED = "*Not measured yet; `bench/gpu.sh OUT` makes the rows.*"
 Column = tuple[str, Callable[[Measurement], str]]
@@ -155,11 +155,12 @@ def _sizes(rows: Sequence[Measurement]) -> list[int]:
 
 def _table(rows: Sequence[Measurement], columns: Sequence[Column]) -> str:
     used = [column for column in columns if any(column[1](row) != "-" for row in rows)]
-    lines = [["what", "batch", *(heading for heading, _ in used)], ["---", *["---:"] * (1 + len(used))]]
+    headings = ["what", "batch", *(heading for heading, _ in used)]
+    lines = []
     for row in rows:
         name = f"{row.name}, {row.variant}" if row.variant else row.name
         lines.append([name, str(row.batch_size or "-"), *(cell(row) for _, cell in used)])
-    return pipes(lines)
+    return pipes(headings, lines)
 
 
 def _machine(row: Measurement) -> str:

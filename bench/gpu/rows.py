@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import rows
+from bench.harness import rows
 
 FILE = "gpu.json"
 WINDOWS = 5

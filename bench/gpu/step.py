@@ -20,11 +20,11 @@ import keras
 import numpy as np
 
 import pipeline
-from bench import profile, step
 from bench.gpu import rows
 from bench.gpu.chip import settings
 from bench.gpu.rows import WINDOWS, Context, Measurement
-from bench.measure import Usage
+from bench.ours import profile, step
+from bench.worker.clock import Usage
 from model.run import Record
 
 CONSTANT = "constant"

@@ -1,4 +1,4 @@
-"""The real training step, timed with what feeds it; `bench.measure` runs it in a process of its own.
+"""The real training step, timed with what feeds it; `bench.worker` runs it in a process of its own.
 
 The network, its compiled step and the streams are those of `model.train`; `fit` drives them, as it does in a run.
 """
@@ -19,9 +19,11 @@ import keras
 import tensorflow as tf
 
 import pipeline
-from bench import profile
-from bench.measure import Job, Usage, find_loader, summarise
-from bench.rows import CONSTANT
+from bench.contestants.task import find_loader
+from bench.harness.rows import CONSTANT
+from bench.ours import profile
+from bench.worker.clock import Usage, summarise
+from bench.worker.job import Job
 from model.run import Record
 from model.settings import TrainSettings
 
@@ -34,7 +36,7 @@ def run(job: Job) -> dict[str, Any]:
     """Trains for the windows of the job.
 
     Returns:
-        What `bench.measure.measure` returns, and `backend`, `precision`, `device` and `device_memory_mib`.
+        What `bench.worker.clock.measure` returns, and `backend`, `precision`, `device` and `device_memory_mib`.
     """
     record = _record(job)
     with precision.policy(record.environment["precision"]), Usage() as usage:
@@ -138,7 +140,7 @@ class Windows(keras.callbacks.Callback):
                 self.model.stop_training = True
 
     def result(self, batch_size: int) -> dict[str, Any]:
-        """See `bench.measure.measure`."""
+        """See `bench.worker.clock.measure`."""
         marks = self._marks[1:]
         pairs = itertools.pairwise(marks)
         steps, seconds, waited, cpu = (last - first for first, last in zip(marks[0], marks[-1], strict=True))

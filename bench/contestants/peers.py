@@ -1,7 +1,7 @@
 """Other loaders, each as its own documentation recommends, with as many workers as there are cores.
 
 Whatever leaves a choice is chosen to the peer's advantage. `docs/peers.md` names the recommendations and the packages.
-Those built on torch are in `bench.peers_torch`.
+Those built on torch are in `bench.contestants.peers_torch`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.contestants import CAFFE_MEANS, Batch, Task, contestant
+from bench.contestants.task import CAFFE_MEANS, Batch, Task
 
 FLIPPED = 0.5  # probability of a mirrored picture
 
 
-@contestant("dali-files", storage="files", requires=("nvidia.dali",), environment="dali", deviation="bilinear resize")
-@contestant("dali-jpeg256", storage="jpeg256", requires=("nvidia.dali",), environment="dali", form="files")
 def dali(task: Task) -> Iterator[Batch]:
     """NVIDIA DALI on the CPU: a compiled pipeline, and the decoder that decodes no more than the crop."""
     from nvidia.dali import fn, pipeline_def, types
@@ -46,16 +44,6 @@ def dali(task: Task) -> Iterator[Batch]:
         yield images.as_array(), labels.as_array().reshape(-1)
 
 
-@contestant(
-    "ffcv-jpeg256",
-    storage="jpeg256",
-    requires=("ffcv",),
-    environment="ffcv",
-    form="beton",
-    works=("crop",),
-    deviation="decodes with libjpeg-turbo's fast DCT",
-)
-@contestant("ffcv-raw256", storage="raw256", requires=("ffcv",), environment="ffcv", form="beton", works=("crop",))
 def ffcv(task: Task) -> Iterator[Batch]:
     """FFCV: random order with the page cache, decoder and mirror compiled. Its decoder of crops gets our crop."""
     from ffcv.fields.decoders import IntDecoder, RandomResizedCropRGBImageDecoder
@@ -64,11 +52,11 @@ def ffcv(task: Task) -> Iterator[Batch]:
 
     size = task.image_size
 
-    def place(height: int, width: int, scale: Any, ratio: Any) -> tuple[int, int, int, int]:
+    def draw_crop(height: int, width: int, scale: Any, ratio: Any) -> tuple[int, int, int, int]:
         return np.random.randint(0, height - size + 1), np.random.randint(0, width - size + 1), size, size
 
     class RandomCrop(RandomResizedCropRGBImageDecoder):
-        get_crop_generator = property(lambda self: place)
+        get_crop_generator = property(lambda self: draw_crop)
 
     loader = Loader(
         str(Path(task.prepared) / "images.beton"),
@@ -83,7 +71,6 @@ def ffcv(task: Task) -> Iterator[Batch]:
         yield from ((images, labels.reshape(-1)) for images, labels in loader)
 
 
-@contestant("grain-jpeg256", storage="jpeg256", requires=("grain", "cv2"), environment="grain", form="arrayrecord")
 def grain(task: Task) -> Iterator[Batch]:
     """Grain on ArrayRecord: a shuffled, repeated MapDataset, batches made in worker processes. OpenCV decodes."""
     import cv2
@@ -118,14 +105,6 @@ def _view(image: np.ndarray, generator: np.random.Generator, task: Task) -> np.n
     return np.subtract(window[..., ::-1], CAFFE_MEANS, dtype=np.float32)
 
 
-@contestant(
-    "spdl-jpeg256",
-    storage="jpeg256",
-    requires=("spdl.io",),
-    environment="spdl",
-    form="files",
-    deviation="rotation leaves black corners, not the repeated border",
-)
 def spdl(task: Task) -> Iterator[Batch]:
     """SPDL: threads that decode whole batches, the view an FFmpeg filter, as its guide has it for images."""
     import spdl.io
@@ -147,7 +126,7 @@ def spdl(task: Task) -> Iterator[Batch]:
 def _spdl_samples(task: Task) -> Iterator[tuple[str, int, str]]:
     """Endless permutations of (path, label, FFmpeg filter of a random view)."""
     classes = sorted(Path(task.prepared).iterdir())
-    samples = [(str(path), label) for label, place in enumerate(classes) for path in sorted(place.iterdir())]
+    samples = [(str(path), label) for label, folder in enumerate(classes) for path in sorted(folder.iterdir())]
     generator, size = np.random.default_rng(task.seed), task.image_size
     while True:
         for i in generator.permutation(len(samples))[: len(samples) // task.batch_size * task.batch_size]:
@@ -160,12 +139,6 @@ def _spdl_samples(task: Task) -> Iterator[tuple[str, int, str]]:
             yield *samples[i], ",".join([*steps, "format=pix_fmts=rgb24"])
 
 
-@contestant(
-    "keras-directory",
-    storage="files",
-    requires=("keras", "tensorflow"),
-    deviation="not the same crop: windows of the central square, one place for a whole batch; bilinear resize",
-)
 def keras_directory(task: Task) -> Iterator[Batch]:
     """`image_dataset_from_directory` and Keras layers mapped over batches, as Keras' guides show it."""
     import keras
@@ -192,7 +165,6 @@ def keras_directory(task: Task) -> Iterator[Batch]:
     yield from batches.as_numpy_iterator()
 
 
-@contestant("tfds-load", storage="original", requires=("tensorflow_datasets",))
 def tfds_load(task: Task) -> Iterator[Batch]:
     """`tfds.load`, then the order of its performance tips: resize, cache, shuffle, random view, batch, prefetch."""
     import keras

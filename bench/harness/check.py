@@ -1,10 +1,10 @@
 """Whether a contestant's batches are the work that it is timed for.
 
-The worker leaves the first batches and a summary of an epoch (`bench.measure.gather_evidence`). Here pictures of
-those batches are searched for in the dataset: undo preprocessing, mirror and rotation, then slide the middle over the
-covering resize of the source files, at a quarter of the size. The best fit tells source, angle, mirror and place. So
-wrong labels, squashed or zoomed pictures, missing or frozen augmentation, swapped channels and wrong means are all
-found.
+The worker leaves the first batches and a summary of an epoch (`bench.worker.evidence`). Here pictures
+of those batches are searched for in the dataset: undo preprocessing, mirror and rotation, then slide
+the middle over the covering resize of the source files, at a quarter of the size. The best fit tells
+source, angle, mirror and place. So wrong labels, squashed or zoomed pictures, missing or frozen
+augmentation, swapped channels and wrong means are all found.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 from scipy import fft, ndimage, signal
 
-from bench.contestants import CAFFE_MEANS, Task
-from bench.original import cover
+from bench.contestants.original import cover
+from bench.contestants.task import CAFFE_MEANS, Task
 
 REDUCE = 4  # pictures are compared at 1/4 of their size
 CANDIDATES = 12  # sources that a picture is compared with at a time, those of like colours first
@@ -97,11 +97,11 @@ def find_fault(evidence: Mapping[str, np.ndarray], task: Task, sources: Sources)
         images = images[..., ::-1] + np.array(CAFFE_MEANS[::-1], np.float32)
         if images.min() < -0.5 or images.max() > 255.5:
             return f"values are not caffe-preprocessed: undone, they span {images.min():.1f} to {images.max():.1f}"
-    chosen = np.linspace(0, len(images) - 1, min(CHECKED, len(images))).astype(int)
+    checked = np.linspace(0, len(images) - 1, min(CHECKED, len(images))).astype(int)
     largest = task.rotation if task.work == "augmented" else 0.0
     with ThreadPoolExecutor() as executor:
-        matches = list(executor.map(partial(find_source, sources=sources, largest_angle=largest), images[chosen]))
-    return _match_fault(matches, labels[chosen], sources) or _randomness_fault(matches, task)
+        matches = list(executor.map(partial(find_source, sources=sources, largest_angle=largest), images[checked]))
+    return _match_fault(matches, labels[checked], sources) or _randomness_fault(matches, task)
 
 
 def _shape_fault(evidence: Mapping[str, np.ndarray], task: Task) -> str | None:

@@ -9,22 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.contestants import CAFFE_MEANS, Batch, Task, contestant
+from bench.contestants.task import CAFFE_MEANS, Batch, Task
 
 EPOCHS = 100_000  # more than anyone waits for
-BLACK = "rotation leaves black corners, not the repeated border"
 
 
-@contestant(
-    "torch-files",
-    storage="files",
-    requires=("torchvision",),
-    environment="torch",
-    deviation=f"bicubic resize, {BLACK}",
-)
-@contestant(
-    "torch-jpeg256", storage="jpeg256", requires=("torchvision",), environment="torch", form="files", deviation=BLACK
-)
 def torch_files(task: Task) -> Iterator[Batch]:
     """`ImageFolder` under `DataLoader`, decoded to tensors by torchvision."""
     from torch.utils.data import DataLoader, RandomSampler
@@ -40,14 +29,6 @@ def torch_files(task: Task) -> Iterator[Batch]:
     return _batches(DataLoader(images, batch_size=task.batch_size, sampler=sampler, num_workers=task.cores))
 
 
-@contestant(
-    "webdataset-jpeg256",
-    storage="jpeg256",
-    requires=("webdataset", "torchvision"),
-    environment="webdataset",
-    form="tar",
-    deviation=BLACK,
-)
 def webdataset(task: Task) -> Iterator[Batch]:
     """Shards shared between the workers, a shuffle buffer, and batches made in the workers."""
     import torch
@@ -65,14 +46,6 @@ def webdataset(task: Task) -> Iterator[Batch]:
     return _batches(peer.WebLoader(batches, batch_size=None, num_workers=task.cores))
 
 
-@contestant(
-    "streaming-jpeg256",
-    storage="jpeg256",
-    requires=("streaming", "torchvision"),
-    environment="streaming",
-    form="mds",
-    deviation=BLACK,
-)
 def streaming(task: Task) -> Iterator[Batch]:
     """MosaicML Streaming: a local `StreamingDataset` under `DataLoader`."""
     import streaming as peer
@@ -92,14 +65,6 @@ def streaming(task: Task) -> Iterator[Batch]:
     return _batches(torch.utils.data.DataLoader(images, batch_size=task.batch_size, **options))
 
 
-@contestant(
-    "litdata-jpeg256",
-    storage="jpeg256",
-    requires=("litdata", "torchvision"),
-    environment="litdata",
-    form="litdata",
-    deviation=BLACK,
-)
 def litdata(task: Task) -> Iterator[Batch]:
     """LitData: optimised chunks under its `StreamingDataLoader`; its JPEG serializer decodes with torchvision."""
     import litdata as peer

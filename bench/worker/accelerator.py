@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.contestants import Batch
+from bench.contestants.task import Batch
 
 
 class Accelerator:

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 
-from bench.rows import BASELINE, Row
+from bench.harness.rows import BASELINE, Row
 
 BATCH_SIZES = (16, 32, 64, 256)
 IMAGE_SIZES = (224, 256, 448)  # pixels, side of the window
@@ -58,9 +58,9 @@ def grid(images: int, cores: int) -> list[Point]:
     points = [usual(contestant=name, work=work) for work in ("augmented", "crop") for name in everyone]
     points += [dataclasses.replace(point, cores=1) for point in points]
     for axis, values in (("batch_size", BATCH_SIZES), ("image_size", IMAGE_SIZES)):
-        chosen = [(name, work) for work in ("augmented", "crop") for name in QUICK]
-        chosen += [(name, "augmented") for name in SLOW[axis]]
-        points += [usual(contestant=name, work=work, **{axis: value}) for name, work in chosen for value in values]
+        pairs = [(name, work) for work in ("augmented", "crop") for name in QUICK]
+        pairs += [(name, "augmented") for name in SLOW[axis]]
+        points += [usual(contestant=name, work=work, **{axis: value}) for name, work in pairs for value in values]
     streams = [usual(contestant=name, work="crop") for name in (RAW, JPEG)]
     host = usual(contestant=DEVICE, work="augmented")
     points += [_grown(point, count) for count in IMAGES for point in streams]

@@ -1,4 +1,4 @@
-"""Writes images in the format of one loader: `python -m bench.writers FORM IMAGES TARGET`.
+"""Writes images in the format of one loader: `python -m bench.worker.writers FORM IMAGES TARGET`.
 
 IMAGES are class folders of JPEG files or of pixels as `.npy`. It runs in the environment of that loader.
 """
@@ -21,10 +21,10 @@ SHARDS = 8  # of a WebDataset, so that workers share them evenly
 CHUNK_BYTES = 2**26  # of MDS and LitData, the size that both recommend
 
 
-def list_images(folder: Path) -> list[Sample]:
+def list_images(photos: Path) -> list[Sample]:
     """The files of class folders with their labels, in a random order that is always the same."""
-    classes = sorted(path for path in folder.iterdir() if path.is_dir())
-    samples = [(path, label) for label, place in enumerate(classes) for path in sorted(place.iterdir())]
+    classes = sorted(path for path in photos.iterdir() if path.is_dir())
+    samples = [(path, label) for label, folder in enumerate(classes) for path in sorted(folder.iterdir())]
     random.Random(0).shuffle(samples)
     return samples
 

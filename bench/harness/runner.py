@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 import pipeline
-from bench import prepared
-from bench.contestants import Contestant, Task
-from bench.measure import GO, READY, Job
-from bench.rows import Row, commit, cores, environment
-from bench.settings import Settings
+from bench.contestants.task import Contestant, Task
+from bench.harness import prepared
+from bench.harness.rows import Row, commit, cores, environment
+from bench.harness.settings import Settings
+from bench.worker.job import GO, READY, Job
 
 SLOWEST = 5.0  # images/s; a contestant that is slower is given up
 PATIENCE = 120.0  # seconds, for start-up and compilation of a loader
@@ -99,7 +99,7 @@ def _run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None,
     )
     result = _result(job, judge, python=python)
     timed = result.pop("timed", [{}])
-    return [make_row(entry, task, settings, result | each) for each in timed]
+    return [make_row(entry, task, settings, result | figures) for figures in timed]
 
 
 def run_step(entry: Contestant, task: Task, settings: Settings, step: dict[str, Any]) -> Row:
@@ -142,6 +142,7 @@ def make_row(entry: Contestant, task: Task, settings: Settings, result: Mapping[
         commit=commit(),
         environment=environment(),
         deviation=entry.deviation,
+        kind=entry.kind,
         **values,
     )
 
@@ -166,7 +167,7 @@ def _result(
 @contextlib.contextmanager
 def _process(python: str, folder: Path, log: Any, limit: float) -> Iterator[subprocess.Popen[str]]:
     """The worker, which is gone when the context ends: when it is done, after `limit` seconds, or on an error here."""
-    command = [python, "-m", "bench.measure", str(folder)]
+    command = [python, "-m", "bench.worker", str(folder)]
     quiet = {**prepared.variables(), "TF_CPP_MIN_LOG_LEVEL": "3"}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True, env=quiet) as process:

@@ -14,11 +14,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.contestants import Contestant, Task
-from bench.inputs import export_photos, plain_source
+from bench.contestants.task import Contestant, Task
+from bench.harness.inputs import export_photos, plain_source
 from pipeline import InputError
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = REPOSITORY / ".peers"  # made by `make peers`
 FILES = "files"  # the form that needs no writer: class folders
 
@@ -72,7 +72,7 @@ def _write(form: str, task: Task, python: str, folder: Path) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="export-", dir=folder) as name:
         export = _export(task, Path(name) / "images")
-        command = [python, "-m", "bench.writers", form, str(export), str(folder / "images")]
+        command = [python, "-m", "bench.worker.writers", form, str(export), str(folder / "images")]
         done = subprocess.run(command, capture_output=True, text=True, env=variables(), stdin=subprocess.DEVNULL)
     if done.returncode:
         last = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-1:]

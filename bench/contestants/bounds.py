@@ -2,7 +2,7 @@
 
 * `decode`: every prepared JPEG of the dataset through libjpeg-turbo, accurate DCT, all cores, nothing else done. Three
   libraries do the same; the fastest is the bound of loaders that decode whole images.
-* `copy`: windows of uint8 pixels at random places of the resized images in RAM, copied into batches, all cores.
+* `copy`: windows of uint8 pixels at random positions of the resized images in RAM, copied into batches, all cores.
 * `memory`: plain copies of blocks too large for the processor's caches, counted in windows.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bench.contestants import Batch, Task, contestant
+from bench.contestants.task import Batch, Task
 
 T = TypeVar("T")
 
@@ -24,7 +24,6 @@ BLOCK_BYTES = 2**27
 CHUNK = 8  # images a thread takes at a time
 
 
-@contestant("limit-decode-simplejpeg", storage="jpeg256", requires=("simplejpeg", "pipeline"), works=("decode",))
 def decode_simplejpeg(task: Task) -> Iterator[Batch]:
     """simplejpeg, which brings its own libjpeg-turbo."""
     import simplejpeg
@@ -32,7 +31,6 @@ def decode_simplejpeg(task: Task) -> Iterator[Batch]:
     return _decode(task, lambda file: simplejpeg.decode_jpeg(file, fastdct=False, fastupsample=False))
 
 
-@contestant("limit-decode-pillow", storage="jpeg256", requires=("PIL", "pipeline"), works=("decode",))
 def decode_pillow(task: Task) -> Iterator[Batch]:
     """Pillow."""
     from PIL import Image
@@ -40,7 +38,6 @@ def decode_pillow(task: Task) -> Iterator[Batch]:
     return _decode(task, lambda file: Image.open(io.BytesIO(file)).convert("RGB"))
 
 
-@contestant("limit-decode-tensorflow", storage="jpeg256", requires=("tensorflow", "pipeline"), works=("decode",))
 def decode_tensorflow(task: Task) -> Iterator[Batch]:
     """`tf.io.decode_jpeg` in `tf.data`; of each image a single value leaves the graph."""
     import tensorflow as tf
@@ -53,28 +50,26 @@ def decode_tensorflow(task: Task) -> Iterator[Batch]:
     return ((batch, batch) for batch in pixels.as_numpy_iterator())
 
 
-@contestant("limit-copy-windows", storage="raw256", requires=("pipeline",), works=("copy",))
 def copy_windows(task: Task) -> Iterator[Batch]:
     """NumPy slices of the images of storage raw256, a thread for each core, a batch for each thread."""
     images, size = _read(task), task.image_size
     buffers = [np.empty((task.batch_size, size, size, 3), np.uint8) for _ in range(task.cores)]
 
-    def fill(thread: int, places: np.ndarray) -> None:
-        for slot, (i, y, x) in enumerate(places.tolist()):
+    def fill(thread: int, corners: np.ndarray) -> None:
+        for slot, (i, y, x) in enumerate(corners.tolist()):
             buffers[thread][slot] = images[i][y : y + size, x : x + size]
 
     generator = np.random.default_rng(task.seed)
     limits = np.array([[1, image.shape[0] - size + 1, image.shape[1] - size + 1] for image in images])
-    chosen = generator.integers(len(images), size=(64, task.cores, task.batch_size))
-    places = generator.integers(limits[chosen])
-    places[..., 0] = chosen
+    drawn = generator.integers(len(images), size=(64, task.cores, task.batch_size))
+    corners = generator.integers(limits[drawn])
+    corners[..., 0] = drawn
     with ThreadPoolExecutor(task.cores) as executor:
-        for turn in _endless(range(len(places))):
-            list(executor.map(fill, range(task.cores), places[turn]))
-            yield buffers[0], places[turn, :, :, 0].reshape(-1)
+        for turn in _endless(range(len(corners))):
+            list(executor.map(fill, range(task.cores), corners[turn]))
+            yield buffers[0], corners[turn, :, :, 0].reshape(-1)
 
 
-@contestant("limit-copy-memory", storage="-", requires=("numpy",), works=("memory",))
 def copy_memory(task: Task) -> Iterator[Batch]:
     """`numpy.copyto` of large blocks, one for each core."""
     blocks = [(np.ones(BLOCK_BYTES, np.uint8), np.zeros(BLOCK_BYTES, np.uint8)) for _ in range(task.cores)]
@@ -87,7 +82,7 @@ def copy_memory(task: Task) -> Iterator[Batch]:
 
 def _read(task: Task) -> list[Any]:
     """Each image of the task's storage: the bytes of a plain file, or uint8 [h, w, 3]."""
-    from bench.inputs import read_plain
+    from bench.harness.inputs import read_plain
 
     stored = read_plain(task.dataset, task.storage, split=task.split, data_dir=task.data_dir)
     return [image for image, _ in stored]
@@ -109,3 +104,9 @@ def _decode(task: Task, decode: Callable[[bytes], Any]) -> Iterator[Batch]:
 def _endless(values: Sequence[T]) -> Iterator[T]:
     while True:
         yield from values
+
+
+def import_tensorflow(task: Task) -> Iterator[Batch]:
+    """Nothing but the import, and empty batches: what `bench.start` compares with."""
+    while True:
+        yield np.empty(0, np.uint8), np.zeros(task.batch_size, np.int32)

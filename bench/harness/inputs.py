@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 import pipeline
-from bench.settings import Settings
+from bench.harness.settings import Settings
 
 DEMO = Path("demo")  # in the user's working directory
 STORAGES = ("original", "raw256", "jpeg256")
@@ -69,8 +69,8 @@ def build(dataset: str, config: str | None, *, manual_dir: str, data_dir: str) -
     if config and config not in STORAGES:
         storage = config.rstrip("0123456789")
         config = json.dumps({"storage": storage, "image_size": int(config.removeprefix(storage))})
-    chosen = ("--config", config) if config else ()
-    _command("tensorflow_datasets.scripts.cli.main", "build", str(folder), *options, *chosen)
+    one = ("--config", config) if config else ()
+    _command("tensorflow_datasets.scripts.cli.main", "build", str(folder), *options, *one)
 
 
 def export_photos(dataset: str, *, split: str, data_dir: str, folder: Path, storage: str = "original") -> Path:
@@ -81,8 +81,8 @@ def export_photos(dataset: str, *, split: str, data_dir: str, folder: Path, stor
     """
     classes = pipeline.open(f"{dataset}/{storage}", data_dir=data_dir).class_names
     folders = [folder / f"{label:03d}-{title}" for label, title in enumerate(classes)]  # so that order is by label
-    for place in folders:
-        place.mkdir(parents=True)
+    for class_folder in folders:
+        class_folder.mkdir(parents=True)
     for i, (image, label) in enumerate(read_plain(dataset, storage, split=split, data_dir=data_dir)):
         if isinstance(image, np.ndarray):
             np.save(folders[label] / f"{i:06d}.npy", image)
@@ -120,7 +120,7 @@ def read_stored(name: str, *, split: str, data_dir: str) -> Iterator[tuple[Any, 
 
     TFDS reads it; of the pipeline is only which images belong to the split.
     """
-    chosen = set(pipeline.open(name, data_dir=data_dir).files(split))
+    names = set(pipeline.open(name, data_dir=data_dir).files(split))
     dataset, _, config = name.partition("/")
     builder = tfds.core.read_only_builder.builder_from_files(dataset, config=config, data_dir=data_dir)
     files = isinstance(builder.info.features["image"], tfds.features.Image)
@@ -130,7 +130,7 @@ def read_stored(name: str, *, split: str, data_dir: str) -> Iterator[tuple[Any, 
         read_config=tfds.ReadConfig(try_autocache=False),
     )
     for example in examples.as_numpy_iterator():
-        if example["filename"].decode() in chosen:
+        if example["filename"].decode() in names:
             yield example["image"], int(example["label"])
 
 

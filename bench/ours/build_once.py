@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.measure import Usage
+from bench.worker.clock import Usage
 
 
 def build_once(dataset: str, storage: str, manual_dir: str, data_dir: str, *, limit: int) -> dict[str, float]:

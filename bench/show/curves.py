@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from rich.console import Console
 
-from bench.grid import DEVICE, JPEG, MEMORY, ORIGINAL, RAW, point_of
-from bench.report import cells, pipes, setting
-from bench.rows import BASELINE, Row
+from bench.harness.grid import DEVICE, JPEG, MEMORY, ORIGINAL, RAW, point_of
+from bench.harness.rows import BASELINE, Row
+from bench.show.table import cells, pipes, setting
 
 AXES = {
     "batch_size": "images in a batch",
@@ -44,13 +44,13 @@ def series(rows: Sequence[Row], axis: str) -> dict[tuple[str, str], list[Row]]:
         "pages": "warm",
     }
     compared = {(p.contestant, p.work, p.images) for _, p in points if p.pages == "cold"}
-    found: dict[tuple[str, str], list[Row]] = {}
+    lines: dict[tuple[str, str], list[Row]] = {}
     for row, point in sorted(points, key=lambda pair: getattr(pair[1], axis)):
         others = [name for name in AXES if name != axis and not (axis == "pages" and name == "images")]
         apart = axis == "pages" and (point.contestant, point.work, point.images) not in compared
         if not apart and all(getattr(point, name) == usual[name] for name in others):
-            found.setdefault((point.work, point.contestant), []).append(row)
-    return {key: chosen for key, chosen in found.items() if len(chosen) > 1}
+            lines.setdefault((point.work, point.contestant), []).append(row)
+    return {key: line for key, line in lines.items() if len(line) > 1}
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -67,16 +67,20 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def _table(rows: Sequence[Row], axis: str, title: str, cell: Cell, *, host: bool = False) -> str:
-    chosen = {key: own for key, own in series(rows, axis).items() if (key[1] == DEVICE) == host}
-    values = sorted({getattr(point_of(row), axis) for own in chosen.values() for row in own})
-    if not chosen:
+    lines_of = {key: line for key, line in series(rows, axis).items() if (key[1] == DEVICE) == host}
+    if not lines_of:
         return ""
-    lines = [["work", "contestant", *(f"{value:,}" if isinstance(value, int) else value for value in values)]]
-    lines.append(["---", "---", *["---:"] * len(values)])
-    for (work, name), own in chosen.items():
-        found = {getattr(point_of(row), axis): cell(row) for row in own}
-        lines.append([work, name, *(found.get(value, "-") for value in values)])
-    return f"**{title}, by {AXES[axis]}**\n\n{pipes(lines)}"
+    values = sorted({getattr(point_of(row), axis) for line in lines_of.values() for row in line})
+    headings = ["work", "contestant", *(_label(value) for value in values)]
+    lines = []
+    for (work, name), line in lines_of.items():
+        figures = {getattr(point_of(row), axis): cell(row) for row in line}
+        lines.append([work, name, *(figures.get(value, "-") for value in values)])
+    return f"**{title}, by {AXES[axis]}**\n\n{pipes(headings, lines, texts=2)}"
+
+
+def _label(value: int | str) -> str:
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def _rate(row: Row) -> str:
@@ -106,13 +110,13 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     figure = Figure(figsize=(2.6 * len(AXES), 1.4 + 2.7 * len(works)), layout="constrained")
     panels = figure.subplots(len(works), len(AXES), squeeze=False, sharey="row")
     for column, axis in enumerate(AXES):
-        lines = {key: own for key, own in series(rows, axis).items() if key[1] in STYLES}
-        for line, work in zip(panels[:, column], works, strict=True):
-            _draw(line, axis, {name: own for (its, name), own in lines.items() if its == work})
-    for work, line in zip(works, panels[:, 0], strict=True):
-        line.set_yscale("log")
-        line.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        line.set_ylabel(f"work {work}: images/s")
+        lines = {key: line for key, line in series(rows, axis).items() if key[1] in STYLES}
+        for panel, work in zip(panels[:, column], works, strict=True):
+            _draw(panel, axis, {name: line for (of, name), line in lines.items() if of == work})
+    for work, panel in zip(works, panels[:, 0], strict=True):
+        panel.set_yscale("log")
+        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        panel.set_ylabel(f"work {work}: images/s")
     handles = {line.get_label(): line for panel in panels.flat for line in panel.get_lines()}
     style: dict[str, Any] = {"ncols": len(STYLES), "frameon": False, "fontsize": 8}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", **style)
@@ -125,13 +129,13 @@ def _draw(axes: Axes, axis: str, lines: dict[str, list[Row]]) -> None:
     if not lines:
         axes.set_visible(False)
         return
-    values = sorted({getattr(point_of(row), axis) for own in lines.values() for row in own})
-    for name, own in lines.items():
-        places = [values.index(getattr(point_of(row), axis)) for row in own]
+    values = sorted({getattr(point_of(row), axis) for line in lines.values() for row in line})
+    for name, line in lines.items():
+        positions = [values.index(getattr(point_of(row), axis)) for row in line]
         colour, dashes = STYLES[name]
-        rates = [row.images_per_second or 0.0 for row in own]
-        axes.plot(places, rates, color=colour, linestyle=dashes, marker="o", markersize=3.5, label=name)
-    axes.set_xticks(range(len(values)), [f"{value:,}" if isinstance(value, int) else value for value in values])
+        rates = [row.images_per_second or 0.0 for row in line]
+        axes.plot(positions, rates, color=colour, linestyle=dashes, marker="o", markersize=3.5, label=name)
+    axes.set_xticks(range(len(values)), [_label(value) for value in values])
     axes.set_xlim(-0.3, len(values) - 0.7)
     axes.set_title(AXES[axis], loc="left", fontsize=9)
     axes.tick_params(labelsize=7.5)

@@ -14,6 +14,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.contestants import CONTESTANTS
+from bench.contestants.task import Kind
+
 PACKAGES = ("tensorflow", "tensorflow-datasets", "keras", "jax", "keras-preprocessing", "numpy", "pillow")
 BASELINE = "original-1"
 CONSTANT = "constant"  # not a loader: one batch that is on the device already
@@ -57,6 +60,7 @@ class Row:
         commit: of this software, with "-dirty" where it was changed; None outside a checkout.
         environment: machine and versions.
         deviation: how the contestant's batches differ from the work, though they pass the check; "" if not at all.
+        kind: of the contestant; None looks it up by its name, which serves rows of before there were kinds.
     """
 
     contestant: str
@@ -92,6 +96,18 @@ class Row:
     commit: str | None
     environment: dict[str, Any]
     deviation: str = ""
+    kind: Kind | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind is None:
+            object.__setattr__(self, "kind", kind_of(self.contestant))
+
+
+def kind_of(contestant: str) -> Kind:
+    """The kind of the contestant of that name; what is in no list, such as a build, is ours."""
+    if contestant in CONTESTANTS:
+        return CONTESTANTS[contestant].kind
+    return "bound" if contestant == CONSTANT else "ours"
 
 
 def with_ratios(rows: Sequence[Row]) -> list[Row]:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
+from bench.show.table import rich_table
+
 STEPS = 20
 SHOWN = 12  # kinds of operation
 NAME = re.compile(r"[._-]?\d+(?=[._-]|$)")  # the numbers by which a compiler tells operations of one kind apart
@@ -75,10 +77,10 @@ def summarise(done: Sequence[Operation]) -> dict[str, Any]:
     for _, start, end in sorted(done, key=lambda operation: operation.start):
         busy += max(end - max(start, reached), 0.0)
         reached = max(reached, end)
-    span = max(each.end for each in done) - min(each.start for each in done)
-    spent, calls = Counter[str](), Counter(each.kind for each in done)
-    for each in done:
-        spent[each.kind] += each.end - each.start  # type: ignore[assignment]
+    span = max(operation.end for operation in done) - min(operation.start for operation in done)
+    spent, calls = Counter[str](), Counter(operation.kind for operation in done)
+    for kind, start, end in done:
+        spent[kind] += end - start  # type: ignore[assignment]
     total = sum(spent.values())
     most = [{"kind": kind, "share": time / total, "calls": calls[kind]} for kind, time in spent.most_common(SHOWN)]
     groups = Counter[str]()
@@ -134,10 +136,8 @@ def table(contestant: str, summary: dict[str, Any]) -> Table:
     title = (
         f"profile of {STEPS} steps fed by {contestant}: idle {1 - summary['busy']:.1%} of {summary['seconds']:.2f} s"
     )
-    shown = Table(title=title, title_justify="left")
-    shown.add_column("operation", no_wrap=True)
-    for heading in ("share", "calls"):
-        shown.add_column(heading, justify="right")
-    for each in summary["operations"]:
-        shown.add_row(each["kind"][:80], f"{each['share']:.1%}", f"{each['calls']:,}")
-    return shown
+    lines = [
+        (operation["kind"][:80], f"{operation['share']:.1%}", f"{operation['calls']:,}")
+        for operation in summary["operations"]
+    ]
+    return rich_table(title, ("operation", "share", "calls"), lines)

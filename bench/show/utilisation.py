@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from rich.console import Console
-from rich.table import Table
 
-from bench.report import OTHERS, OURS, cells, pipes, setting
-from bench.rows import Row
+from bench.harness.rows import Row
+from bench.show.bars import colour_of
+from bench.show.table import cells, pipes, rich_table, setting
 
 LEVELS = (0.9, 0.99)  # MLPerf Storage demands the first
 
@@ -33,8 +33,9 @@ def line(row: Row) -> str:
 def print_tables(rows: Sequence[Row], console: Console) -> None:
     """One table for the real step and for each emulated work, and below them what they were measured on."""
     for work in dict.fromkeys(row.work for row in rows):
-        chosen = [row for row in rows if row.work == work]
-        console.print(_table(chosen, (_step_lines if work == "training" else _emulation_lines)(chosen)))
+        measured = [row for row in rows if row.work == work]
+        statuses = {row.contestant: row.status for row in measured}
+        console.print(rich_table(*_contents(work, measured), statuses=list(statuses.values())))
     if rows:
         console.print(setting(rows[0]), highlight=False, soft_wrap=True)
 
@@ -43,27 +44,17 @@ def markdown(rows: Sequence[Row]) -> str:
     """The same tables as Markdown, without what was not measured."""
     parts = []
     for work in dict.fromkeys(row.work for row in rows):
-        chosen = [row for row in rows if row.work == work and row.status == "ok"]
-        title, headings, lines = (_step_lines if work == "training" else _emulation_lines)(chosen)
-        ruler = ["---", *["---:"] * (len(headings) - 1)]
-        parts.append(f"**{title}**\n\n{pipes([headings, ruler, *lines])}")
+        timed = [row for row in rows if row.work == work and row.status == "ok"]
+        title, headings, lines = _contents(work, timed)
+        parts.append(f"**{title}**\n\n{pipes(headings, lines)}")
     return "\n\n".join([*parts, setting(rows[0])])
 
 
 Lines = tuple[str, list[str], list[list[str]]]  # title, headings, cells
 
 
-def _table(rows: Sequence[Row], contents: Lines) -> Table:
-    """The lines, one for each contestant, and the last status of each."""
-    title, headings, lines = contents
-    table = Table(title=title, title_justify="left")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == headings[0] else "right", no_wrap=heading == headings[0])
-    table.add_column("status", overflow="fold")
-    statuses = {row.contestant: row.status for row in rows}
-    for line, status in zip(lines, statuses.values(), strict=True):
-        table.add_row(*line, status)
-    return table
+def _contents(work: str, rows: Sequence[Row]) -> Lines:
+    return _step_lines(rows) if work == "training" else _emulation_lines(rows)
 
 
 def _step_lines(rows: Sequence[Row]) -> Lines:
@@ -85,9 +76,9 @@ def _emulation_lines(rows: Sequence[Row]) -> Lines:
     headings = ["contestant", *(f"{rate:,.0f}" for rate in rates), *(f"keeps at {level:.0%}" for level in LEVELS)]
     lines = []
     for name in dict.fromkeys(row.contestant for row in rows):
-        own = [row for row in rows if row.contestant == name]
-        shares = {row.emulate: row.utilisation for row in own}
-        kept = [fastest_kept(own, level) for level in LEVELS]
+        emulated = [row for row in rows if row.contestant == name]
+        shares = {row.emulate: row.utilisation for row in emulated}
+        kept = [fastest_kept(emulated, level) for level in LEVELS]
         figures = [percent(shares.get(rate)) for rate in rates]
         lines.append([name, *figures, *("-" if rate is None else f"{rate:,.0f}" for rate in kept)])
     return f"{title}; utilisation of an accelerator of so many images/s", headings, lines
@@ -103,8 +94,8 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     works = list(dict.fromkeys(row.work for row in rows))
     figure = Figure(figsize=(9, 1.0 + 3.6 * len(works)), layout="constrained")
     for work, axes in zip(works, figure.subplots(len(works), 1, squeeze=False)[:, 0], strict=True):
-        chosen = [row for row in rows if row.work == work and row.utilisation is not None]
-        (_draw_step if work == "training" else _draw_emulation)(axes, chosen)
+        timed = [row for row in rows if row.work == work and row.utilisation is not None]
+        (_draw_step if work == "training" else _draw_emulation)(axes, timed)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x" if work == "training" else "both", color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
@@ -117,7 +108,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
 
 def _draw_step(axes: Axes, rows: Sequence[Row]) -> None:
     rows = sorted(rows, key=lambda row: row.utilisation or 0.0)
-    colours = [OURS if row.contestant.startswith("sentiflow") else OTHERS for row in rows]
+    colours = [colour_of(row) for row in rows]
     axes.barh([row.contestant for row in rows], [row.utilisation or 0.0 for row in rows], color=colours, height=0.72)
     for y, row in enumerate(rows):
         text = f" {percent(row.utilisation)}   {cells(row)[0]} images/s, waiting {percent(row.waiting_share)}"
@@ -131,8 +122,10 @@ def _draw_step(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _draw_emulation(axes: Axes, rows: Sequence[Row]) -> None:
     for name in dict.fromkeys(row.contestant for row in rows):
-        points = [(row.emulate, row.utilisation) for row in rows if row.contestant == name]
-        style = {"linewidth": 2.2} if name.startswith("sentiflow") else {"linewidth": 1.2, "linestyle": "--"}
+        line = [row for row in rows if row.contestant == name]
+        points = [(row.emulate, row.utilisation) for row in line]
+        ours = line[0].kind == "ours"
+        style = {"linewidth": 2.2} if ours else {"linewidth": 1.2, "linestyle": "--"}
         axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=name, **style)
     axes.axhline(LEVELS[0], color="#999999", linewidth=0.8, linestyle=":")
     axes.set_xscale("log")

@@ -1,0 +1,1 @@
+"""Processes that the benchmark starts on this software itself; they may import everything."""

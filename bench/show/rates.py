@@ -1,0 +1,38 @@
+"""Tables of `bench.throughput`: how fast each contestant was at each work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from bench.harness.rows import Row
+from bench.show.table import cells, pipes, remark, rich_table, setting
+
+HEADINGS = ("images/s", "spread", "x original", "first batch s", "CPU ms/image")
+
+
+def print_tables(rows: Sequence[Row], console: Console) -> None:
+    """One table for each work, and below them what the numbers were measured on."""
+    headings = ("contestant", *HEADINGS, "memory MiB")
+    for work in dict.fromkeys(row.work for row in rows):
+        measured = [row for row in rows if row.work == work]
+        title = f"{measured[0].dataset}: {work}, batch {measured[0].batch_size}"
+        lines = [(row.contestant, *cells(row)) for row in measured]
+        statuses = [remark(row) for row in measured]
+        console.print(rich_table(title, headings, lines, statuses=statuses))
+    if rows:
+        console.print(setting(rows[0]), highlight=False, soft_wrap=True)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows as one Markdown table, and below it what they were measured on."""
+    timed = [row for row in rows if row.status == "ok"]
+    lines = [(row.work, row.contestant, *cells(row)) for row in timed]
+    notes = dict.fromkeys(f"* {row.contestant}: {row.deviation}" for row in timed if row.deviation)
+    parts = [
+        pipes(("work", "contestant", *HEADINGS, "MiB"), lines, texts=2),
+        "\n".join(notes),
+        setting(rows[0]),
+    ]
+    return "\n\n".join(filter(None, parts))
