@@ -1,4 +1,4 @@
-"""The generator of the reference system: `keras_preprocessing` 1.1.2 with a loader that keeps the aspect.
+"""The generator of the reference system: `keras_preprocessing` 1.1.2, aspect kept.
 
 The package is used as it is; only its `load_img` is replaced, as the reference system replaced it.
 """
@@ -124,7 +124,8 @@ def _positions(images: int, batch_size: int, generator: np.random.Generator) -> 
     # between epochs.
     while True:
         order = generator.permutation(images)
-        yield from (order[i : i + batch_size] for i in range(0, images - batch_size + 1, batch_size))
+        for start in range(0, images - batch_size + 1, batch_size):
+            yield order[start : start + batch_size]
 
 
 def _batch(task: Task, positions: np.ndarray) -> Batch:

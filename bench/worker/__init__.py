@@ -1,1 +1,1 @@
-"""The process of one contestant; it runs in strangers' Pythons, so NumPy and psutil alone are imported here."""
+"""The process of one contestant, in strangers' Pythons: it imports NumPy and psutil alone."""

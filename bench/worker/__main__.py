@@ -81,7 +81,7 @@ def _run(job: Job, folder: Path, channel: Any) -> dict[str, Any]:
 
 
 def _measure(batches: Iterator[Batch], job: Job, usage: Usage) -> list[dict[str, Any]]:
-    """What was timed in front of each accelerator, up to the first that is kept less busy than `HOPELESS`."""
+    """What was timed in front of each accelerator, up to the first less busy than `HOPELESS`."""
     if not job.emulate:
         return [clock.measure(batches, job.seconds, job.windows, usage)]
     results: list[dict[str, Any]] = []

@@ -23,12 +23,13 @@ def measure(
 ) -> dict[str, Any]:
     """Images per second in consecutive windows of `seconds / windows` each.
 
-    The batches that were made ahead while nobody drew are used up first, in a window that does not count.
+    The batches that were made ahead while nobody drew are used up first, in a window that does not
+    count.
 
     Returns:
-        `windows`: images/s of each. `images_per_second`: their median. `spread`: (largest - smallest) / median.
-        `cpu_seconds_per_image`: of all threads and child processes. With `waited`, the seconds waited so far:
-        `waiting_share`, of the time of all windows.
+        `windows`: images/s of each. `images_per_second`: their median. `spread`: (largest -
+        smallest) / median. `cpu_seconds_per_image`: of all threads and child processes. With
+        `waited`, the seconds waited so far: `waiting_share`, of the time of all windows.
     """
     time_window(batches, seconds / windows)
     cpu, waiting = usage.cpu_seconds(), waited() if waited else 0.0
@@ -36,13 +37,15 @@ def measure(
     result = summarise(timed)
     if waited:
         result["waiting_share"] = (waited() - waiting) / sum(elapsed for _, elapsed in timed)
-    return {**result, "cpu_seconds_per_image": (usage.cpu_seconds() - cpu) / sum(images for images, _ in timed)}
+    images = sum(images for images, _ in timed)
+    return {**result, "cpu_seconds_per_image": (usage.cpu_seconds() - cpu) / images}
 
 
 def summarise(timed: list[tuple[int, float]]) -> dict[str, Any]:
     """Images/s of windows, each so many images in so many seconds; see `measure`."""
     rates = [images / elapsed for images, elapsed in timed]
-    return {"windows": rates, "images_per_second": statistics.median(rates), "spread": spread(rates)}
+    median = statistics.median(rates)
+    return {"windows": rates, "images_per_second": median, "spread": spread(rates)}
 
 
 def time_window(batches: Iterator[tuple[Any, np.ndarray]], seconds: float) -> tuple[int, float]:
@@ -61,11 +64,14 @@ def spread(rates: list[float]) -> float:
 
 
 class Usage:
-    """Processor time and peak memory of this process and its children; memory is sampled while the context is open.
+    """Processor time and peak memory of this process and its children.
+
+    Memory is sampled while the context is open.
 
     Attributes:
         peak_total: resident memory in MiB, pages that processes share counted once for each.
-        peak_anonymous: the part of it that no file backs, in MiB; None where the system does not tell.
+        peak_anonymous: the part of it that no file backs, in MiB; None where the system does not
+            tell.
     """
 
     def __init__(self, interval: float = 0.1) -> None:

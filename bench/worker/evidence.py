@@ -13,17 +13,20 @@ KEPT_BATCHES = 2  # batches left as evidence
 
 
 def gather_evidence(first: Batch, batches: Iterator[Batch], steps: int) -> dict[str, np.ndarray]:
-    """Draws one epoch and a batch of the next, which also fills caches, reads every file and compiles what is compiled.
+    """Draws one epoch and a batch of the next.
+
+    That also fills caches, reads every file and compiles what is compiled.
 
     Args:
         first: the batch already drawn.
-        batches: the rest.
+        batches: those that follow.
         steps: batches in an epoch.
 
     Returns:
-        `images`, `labels`: of the first batches, one behind the other. `labels_seen`: of the whole epoch.
-        `sizes`: int64 [steps], images in each batch. `distinct`: different images in the epoch.
-        `repeated`: share of the next epoch's first batch that the epoch already held, pixel for pixel.
+        `images`, `labels`: of the first batches, one behind the other. `labels_seen`: of the whole
+        epoch. `sizes`: int64 [steps], images in each batch. `distinct`: different images in the
+        epoch. `repeated`: share of the next epoch's first batch that the epoch already held, pixel
+        for pixel.
     """
     images, labels, digests = [], [], []
     batch = first
@@ -45,4 +48,5 @@ def gather_evidence(first: Batch, batches: Iterator[Batch], steps: int) -> dict[
 
 
 def _digests(images: np.ndarray) -> list[bytes]:
-    return [hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8).digest() for image in images]
+    buffers = (np.ascontiguousarray(image).data for image in images)
+    return [hashlib.blake2b(buffer, digest_size=8).digest() for buffer in buffers]

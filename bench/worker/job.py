@@ -24,9 +24,10 @@ class Job:
         windows: that the seconds are divided into.
         evidence: whether to leave evidence of what the batches are.
         warm_up: whether an epoch is drawn before the clock starts. Evidence needs one.
-        emulate: images/s of the emulated accelerators that take the batches, one after the other, slowest first;
-            without any, batches are taken as fast as they come.
-        step: settings of the real training step that takes them, see `bench.ours.step`; None trains nothing.
+        emulate: images/s of the emulated accelerators that take the batches, one after the other,
+            slowest first; without any, batches are taken as fast as they come.
+        step: settings of the real training step that takes them, see `bench.ours.step`; None trains
+            nothing.
     """
 
     function: str
