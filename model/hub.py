@@ -1,6 +1,6 @@
 """Image encoders of keras-hub as backbones: CLIP, SigLIP and DINOv2. They give tokens; here, these are feature maps.
 
-keras-hub is an extra: pip install 'sentiflow[hub]'.
+keras-hub is an extra: pip install '.[hub]' in the checkout.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def require_hub() -> Any:
         InputError: it is not installed.
     """
     if importlib.util.find_spec("keras_hub") is None:
-        raise InputError("This backbone needs keras-hub: pip install 'sentiflow[hub]'.")
+        raise InputError(
+            "This backbone needs keras-hub: run pip install '.[hub]' in the checkout, or pip install keras-hub."
+        )
     import keras_hub
 
     return keras_hub

@@ -303,7 +303,9 @@ def _tensorboard(out: Path, settings: TrainSettings) -> list[keras.callbacks.Cal
     if not settings.tensorboard:
         return []
     if importlib.util.find_spec("tensorboard") is None:
-        raise InputError("--tensorboard needs its package: pip install 'sentiflow[tensorboard]'.")
+        raise InputError(
+            "--tensorboard needs its package: run pip install '.[tensorboard]' in the checkout, or pip install tensorboard."
+        )
     return [keras.callbacks.TensorBoard(out / "tensorboard")]
 
 
