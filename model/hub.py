@@ -29,9 +29,7 @@ def require_hub() -> Any:
         InputError: it is not installed.
     """
     if importlib.util.find_spec("keras_hub") is None:
-        raise InputError(
-            "This backbone needs keras-hub: run pip install '.[hub]' in the checkout, or pip install keras-hub."
-        )
+        raise InputError("This backbone needs its package: run pip install keras-hub.")
     import keras_hub
 
     return keras_hub

@@ -303,9 +303,7 @@ def _tensorboard(out: Path, settings: TrainSettings) -> list[keras.callbacks.Cal
     if not settings.tensorboard:
         return []
     if importlib.util.find_spec("tensorboard") is None:
-        raise InputError(
-            "--tensorboard needs its package: run pip install '.[tensorboard]' in the checkout, or pip install tensorboard."
-        )
+        raise InputError("--tensorboard needs its package: run pip install tensorboard.")
     return [keras.callbacks.TensorBoard(out / "tensorboard")]
 
 
