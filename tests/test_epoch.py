@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 import tiny_dataset
-from keras import layers
 
 import pipeline
 from model import backbones, epoch, train
@@ -17,14 +16,7 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="the pr
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setitem(backbones.BACKBONES, "small", backbones.Backbone(small, "tf"))
-
-
-def small(include_top=False, weights=None, input_shape=None):
-    """A backbone that is compiled in no time."""
-    images = keras.Input(input_shape)
-    features = layers.Conv2D(8, 3, strides=8)(images)
-    return keras.Model(images, layers.Activation("relu")(layers.BatchNormalization()(features)))
+    monkeypatch.setitem(backbones.BACKBONES, "small", backbones.Backbone(tiny_dataset.small_backbone, "tf"))
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -62,6 +63,10 @@ def test_the_rehearsal_measures_the_chip(rehearsed):
     # MobileNet with alpha 0.25 has 41 million multiplications at 224 pixels.
     operations = forward.tflops * 1e12 / forward.images_per_second
     assert operations == pytest.approx(2 * 41e6 * (64 / 224) ** 2, rel=0.05)
+    (told,) = rehearsed["chip", "error", None, "folded"].words
+    errors = [float(number) for number in re.findall(r"\d\.\d+e[+-]\d+", told)]
+    assert len(errors) == 2
+    assert max(errors) < 1e-4  # float32 on this machine; tenths of a percent and more in bfloat16
     assert {key[2:] for key in rehearsed if key[1] == "forward"} == {(8, ""), (16, ""), (8, "folded"), (16, "folded")}
 
 

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import pytest
 import tiny_dataset
-from keras import layers
 from rich.console import Console
 
 import pipeline
@@ -24,7 +23,7 @@ QUIET = Console(quiet=True)
 @pytest.fixture(scope="module", autouse=True)
 def quick():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backbones.BACKBONES, "small", backbones.Backbone(small, "tf"))
+        patch.setitem(backbones.BACKBONES, "small", backbones.Backbone(tiny_dataset.small_backbone, "tf"))
         for name in ("draw_curves", "draw_confusion", "draw_calibration"):
             patch.setattr(plots, name, lambda *_, **__: None)
         patch.setattr(report, "write_run", lambda *_, **__: None)
@@ -36,13 +35,6 @@ def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
     tiny_dataset.write(folder)
     return folder
-
-
-def small(include_top=False, weights=None, input_shape=None):
-    """A backbone that is compiled in no time."""
-    images = keras.Input(input_shape)
-    features = layers.Conv2D(8, 3, strides=8)(images)
-    return keras.Model(images, layers.Activation("relu")(layers.BatchNormalization()(features)))
 
 
 @pytest.fixture(scope="module")

@@ -34,12 +34,10 @@ def main() -> None:
         keras.utils.set_random_seed(0)
         backbone = backbones.make_backbone(settings(context), image_size=context.scale.image_size)
         unsettle(backbone)
-        for batch_size in context.scale.batches:
-            time_forward(context, backbone, batch_size, product)
+        plain = [time_forward(context, backbone, size, product) for size in context.scale.batches]
         folded = folding.fold(backbone, dtype=number_format)
-        for batch_size in context.scale.batches:
-            time_forward(context, folded, batch_size, product, variant="folded")
-        compare(context, backbone, folded)
+        other = [time_forward(context, folded, size, product, variant="folded") for size in context.scale.batches]
+    compare(context, backbone, plain[0], other[0])
 
 
 def settings(context: Context) -> TrainSettings:
@@ -70,10 +68,9 @@ def time_copy(context: Context) -> None:
 
 def time_forward(
     context: Context, backbone: keras.Model, batch_size: int, product: float, *, variant: str = ""
-) -> None:
-    """The backbone alone in inference mode, on a batch of noise that is on the device already."""
-    size = context.scale.image_size
-    images = jax.random.normal(jax.random.key(0), (batch_size, size, size, 3), "float32")
+) -> np.ndarray:
+    """The backbone alone in inference mode, on noise that is on the device already; returns features, float32."""
+    images = noise(context, batch_size)
     weights = [variable.value for variable in backbone.variables]
     lowered = jax.jit(lambda weights, images: forward(backbone, weights, images)).lower(weights, images)
     began = time.perf_counter()
@@ -95,6 +92,13 @@ def time_forward(
         compile_seconds=compile_seconds,
     )
     rows.keep(context.out, measured)
+    return np.asarray(compiled(weights, images)).astype(np.float32)
+
+
+def noise(context: Context, batch_size: int) -> jax.Array:
+    """As wide as pixels are around their mean: float32 [b, s, s, 3]."""
+    size = context.scale.image_size
+    return 50 * jax.random.normal(jax.random.key(0), (batch_size, size, size, 3), "float32")
 
 
 def forward(backbone: keras.Model, weights: list[Any], images: Any) -> Any:
@@ -119,22 +123,18 @@ def unsettle(backbone: keras.Model) -> None:
             layer.moving_variance.assign(generator.uniform(0.5, 1.5, shape))
 
 
-def compare(context: Context, backbone: keras.Model, folded: keras.Model) -> None:
-    """How far folding and the number format move features, against the backbone's in float32."""
-    size = context.scale.image_size
-    images = np.random.default_rng(0).normal(0, 50, (8, size, size, 3)).astype(np.float32)
+def compare(context: Context, backbone: keras.Model, plain: np.ndarray, folded: np.ndarray) -> None:
+    """How far folding and the number format move features, against those of the backbone in float32 on the host."""
     with precision.policy("float32"):
         exact = backbones.make_backbone(settings(context), image_size=context.scale.image_size)
     exact.set_weights(backbone.get_weights())
-    truth = features(exact, images)
-    errors = [np.linalg.norm(features(each, images) - truth) / np.linalg.norm(truth) for each in (backbone, folded)]
+    host = jax.devices("cpu")[0]
+    images = jax.device_put(np.asarray(noise(context, len(plain))), host)
+    weights = [jax.device_put(np.asarray(variable.value), host) for variable in exact.variables]
+    truth = np.asarray(jax.jit(lambda weights, images: forward(exact, weights, images))(weights, images))
+    errors = [np.linalg.norm(features - truth) / np.linalg.norm(truth) for features in (plain, folded)]
     told = f"relative error of features against float32: {errors[0]:.2e} as they are, {errors[1]:.2e} folded"
     rows.keep(context.out, Measurement(part=PART, name="error", variant="folded", words=(told,)))
-
-
-def features(backbone: keras.Model, images: np.ndarray) -> np.ndarray:
-    """The backbone's features, float32."""
-    return np.asarray(keras.ops.cast(jax.jit(lambda x: backbone(x, training=False))(images), "float32"))
 
 
 if __name__ == "__main__":
