@@ -216,7 +216,7 @@ def test_throughput_end_to_end(data_dir, tmp_path):
         (throughput.main, ["--contestants", "limit-copy-memory"], "crop; this one does memory alone. Received: 'limit"),
         (throughput.main, ["--contestants", "sentiflow-device"], "this one does training alone"),
         (throughput.main, ["--windows", "3"], "windows must be at least 5"),
-        (throughput.main, ["--work", "resize"], "work must be one of augmented, crop"),
+        (throughput.main, ["--work", "resize"], "'resize' is not one of 'augmented', 'crop'"),
         (throughput.main, ["--data_dir", "missing"], "emotionroi/original is not in"),
         (throughput.main, ["--data_dir", "missing", "--manual_dir", "missing", "--dataset", "mnist"], "has a builder"),
         (limits.main, ["--data_dir", "missing"], "emotionroi/jpeg256 is not in"),

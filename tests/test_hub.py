@@ -153,5 +153,5 @@ def test_what_cannot_be_downloaded_or_is_not_installed_names_the_way_out(monkeyp
     with pytest.raises(InputError, match=r"dinov2_small cannot be downloaded \(no route to host\).*--weights FOLDER"):
         make("dinov2_small", weights="pretrained", image_size=32)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'sentiflow\[hub\]'"):
+    with pytest.raises(InputError, match=r"pip install keras-hub"):
         hub.require_hub()
