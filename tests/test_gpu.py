@@ -214,6 +214,12 @@ def test_the_page_has_tables_sentences_and_what_is_missing(tmp_path):
         assert image.width == 9 * 130
 
 
+def test_a_step_that_beats_its_own_forward_pass_is_not_believed():
+    slow = row("chip", "forward", 1_000.0, batch_size=32)
+    (told,) = page.sentences([slow, row("step", "constant", 1_100.0, batch_size=32, utilisation=1.0)])
+    assert told.endswith("so the machine was not left alone; measure again.")
+
+
 def test_without_rows_the_pages_say_so(tmp_path):
     assert page.markdown(tmp_path / rows.FILE) == page.UNMEASURED
     assert page.limit(tmp_path / rows.FILE).startswith("* It has not run on a GPU yet: ")

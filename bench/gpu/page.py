@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.gpu.rows import Measurement, read
-from bench.show.diagnosis import KEPT
+from bench.show.diagnosis import BELIEVED, KEPT
 from bench.show.table import pipes
 
 UNMEASURED = "*Not measured yet; `bench/gpu.sh OUT` makes the rows.*"
@@ -125,6 +125,8 @@ def _on_step(rows: Sequence[Measurement], batch_size: int) -> list[str]:
     ceiling, forward = rates.get(("step", "constant", "")), rates.get(("chip", "forward", ""))
     if ceiling and forward:
         rest = "that limits it" if ceiling / forward >= KEPT else "head, update and calls from the host take the rest"
+        if ceiling / forward > BELIEVED:
+            rest = "more than there is to it, so the machine was not left alone; measure again"
         share = f"{ceiling / forward:.1%} of the forward pass alone: {rest}"
         told.append(f"{start}: a constant batch is trained at {ceiling:,.0f} images/s, {share}.")
     feeds = [row for row in at_size if row.part == "step" and row.name != "constant"]
