@@ -62,7 +62,10 @@ def open(dataset: str, *, data_dir: str = "data") -> Dataset:
         for name in (INFO, METADATA)
         if os.path.exists(path := os.path.join(builder.data_dir, name))
     )
-    return _open(dataset, data_dir, os.path.abspath(builder.data_dir), stamps)
+    key = dataset, data_dir, os.path.abspath(builder.data_dir)
+    if key not in _opened or _opened[key][0] != stamps:
+        _opened[key] = stamps, Dataset(dataset, data_dir, builder)
+    return _opened[key][1]
 
 
 def load(
@@ -120,11 +123,6 @@ def load(
     )
 
 
-@functools.lru_cache(maxsize=32)
-def _open(dataset: str, data_dir: str, folder: str, stamps: tuple[int, ...]) -> Dataset:
-    return Dataset(dataset, data_dir)
-
-
 class Dataset:
     """What was prepared by one `tfds build`.
 
@@ -137,8 +135,7 @@ class Dataset:
         image_size: side in pixels that the stored pixels were resized for; None when they are the source files.
     """
 
-    def __init__(self, dataset: str, data_dir: str) -> None:
-        builder = _find(dataset, data_dir)
+    def __init__(self, dataset: str, data_dir: str, builder: tfds.core.DatasetBuilder) -> None:
         self._requested, self._metadata = dataset, _read_metadata(dataset, data_dir, builder)
         self._stored_splits = dict(builder.info.splits.items())
         # Whether training and validation images are told apart by features (Twitter I) rather than by TFDS splits.
@@ -319,6 +316,10 @@ class Dataset:
             f"crop_fraction={settings.crop_fraction}, {settings.interpolation}. Load {name}/original instead, or, "
             f"for another size alone, run: tfds build builders/{name} --config '{config}'"
         )
+
+
+# By name, data_dir and folder: when the dataset's files were written, and the dataset.
+_opened: dict[tuple[str, str, str], tuple[tuple[int, ...], Dataset]] = {}
 
 
 def _find(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder:

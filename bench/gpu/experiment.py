@@ -39,6 +39,30 @@ class Stopwatch:
         return timed
 
 
+def watch_compiler() -> Stopwatch:
+    """Adds up what JAX says of its compiler from now on."""
+    import jax
+
+    compiling = Stopwatch()
+
+    def on_event(event: str, duration_secs: float, **_: str | int) -> None:
+        if event in COMPILING:
+            compiling.seconds += duration_secs
+
+    jax.monitoring.register_event_duration_secs_listener(on_event)
+    return compiling
+
+
+def watch_dataset() -> Stopwatch:
+    """Adds up the calls that open, read and decode a dataset from now on."""
+    import pipeline
+
+    opening = Stopwatch()
+    for name in OPENING:
+        setattr(pipeline.Dataset, name, opening.time(getattr(pipeline.Dataset, name)))
+    return opening
+
+
 def main() -> None:
     """Trains, and keeps how long each part took."""
     context = rows.context()
@@ -56,15 +80,7 @@ def main() -> None:
     for folder in (out, cache) if context.choice == "cold" else (out,):
         shutil.rmtree(folder, ignore_errors=True)
     jax.config.update("jax_compilation_cache_dir", str(cache))
-    compiling, opening = Stopwatch(), Stopwatch()
-
-    def on_event(event: str, duration_secs: float, **_: str | int) -> None:
-        if event in COMPILING:
-            compiling.seconds += duration_secs
-
-    jax.monitoring.register_event_duration_secs_listener(on_event)
-    for name in OPENING:
-        setattr(pipeline.Dataset, name, opening.time(getattr(pipeline.Dataset, name)))
+    compiling, opening = watch_compiler(), watch_dataset()
     scale = context.scale
     first = dataclasses.replace(
         settings(context),

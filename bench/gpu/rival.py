@@ -6,7 +6,6 @@ memory, copies that do not block, workers that persist, pixels that are normalis
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -22,6 +21,7 @@ from torchvision.transforms import v2
 
 from bench.gpu import rows
 from bench.gpu.rows import WINDOWS, Context, Measurement
+from bench.worker import clock
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 MAPS_PER_CLASS = 4  # of the reference system's head
@@ -127,13 +127,13 @@ def time_training(context: Context, batch_size: int) -> None:
     compile_seconds = time.perf_counter() - began
     train(batches, context.scale.seconds / WINDOWS)  # uses up what was made ahead meanwhile
     windows = [train(batches, context.scale.seconds / WINDOWS) for _ in range(WINDOWS)]
-    rates = [images / seconds for images, seconds in windows]
+    rates = clock.summarise(windows)
     measured = Measurement(
         part="torch-training",
         name="torch training",
         batch_size=batch_size,
-        images_per_second=statistics.median(rates),
-        spread=(max(rates) - min(rates)) / statistics.median(rates),
+        images_per_second=rates["images_per_second"],
+        spread=rates["spread"],
         compile_seconds=compile_seconds,
     )
     rows.keep(context.out, measured)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.harness import rows
+from bench.worker import clock
 
 FILE = "gpu.json"
 WINDOWS = 5
@@ -255,5 +256,4 @@ def time_calls(call: Callable[[], Any], wait: Callable[[Any], Any], *, seconds: 
             call()
         wait(call())
         windows.append((time.perf_counter() - began) / calls)
-    median = statistics.median(windows)
-    return median, (max(windows) - min(windows)) / median
+    return statistics.median(windows), clock.spread(windows)

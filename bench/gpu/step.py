@@ -28,7 +28,8 @@ from bench.worker.clock import Usage
 from model.run import Record
 
 CONSTANT = "constant"
-FEEDS = (("device", "raw"), ("memory", "raw"), ("none", "raw"), ("none", "jpeg"))  # tier, storage
+# Tier and storage. `device` is the last: what it needs of the accelerator's memory would count for the others too.
+FEEDS = (("memory", "raw"), ("none", "raw"), ("none", "jpeg"), ("device", "raw"))
 
 
 def main() -> None:
@@ -45,8 +46,7 @@ def measure_feeds(context: Context, batch_size: int) -> None:
     record = make_record(context, batch_size, "memory", "raw")
     model = train.build_model(record, record.train)
     ceiling = time_fit(context, CONSTANT, record, model, step.constant_batches(record))
-    # The tier `device` last: what it needs of the accelerator's memory would count for the others too.
-    for tier, storage in (*FEEDS[1:], FEEDS[0]):
+    for tier, storage in FEEDS:
         record = make_record(context, batch_size, tier, storage)
         fed = train.fed_by(model, record)
         batches, waited = train.feed(record, epoch=0)
