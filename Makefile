@@ -3,11 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test smoke measure check peers lock clean
+.PHONY: setup demo test smoke measure check types peers lock clean
 
 setup: $(READY)
 
-$(READY): requirements.lock setup.cfg pyproject.toml
+$(READY): requirements.lock setup.py setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and "Python 3.10 to 3.13 is needed; name one with: make PYTHON=python3.11")'
 	@test ! -L .venv || { echo ".venv is a link; emptying it would empty the environment that it leads to. Remove the link, or run make where the environment is."; exit 2; }
 	$(PYTHON) -m venv --clear .venv
@@ -32,6 +32,12 @@ measure: setup
 
 check: setup
 	$(BIN)/pre-commit run --all-files
+
+# mypy sees the package as it is installed: the rooms inside of it.
+types: setup
+	@rm -rf .venv/types && mkdir -p .venv/types && cp -rs $(CURDIR)/sentiflow .venv/types/
+	@ln -s $(addprefix $(CURDIR)/,builders pipeline model bench) .venv/types/sentiflow/
+	@$(BIN)/mypy
 
 # Other loaders for the benchmark, an environment for each; one that fails says why and does not stop the others. uv
 # links what several need, such as torch, instead of copying it.

@@ -12,33 +12,58 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench.harness.inputs import DEMO, build, sample_folders
-from pipeline import InputError, cli
+from sentiflow import cli
+from sentiflow.pipeline import InputError
 
-# Small pictures, and a backbone whose features are of use even with random weights, where others cannot be had.
-BACKBONE = ("--backbone", "densenet121", "--image_size", "96", "--standardise", "--learning_rate", "0.003")
-CONTESTANTS = (
-    "original-1,original-all,sentiflow-memory,sentiflow-none-raw256,sentiflow-none-jpeg256,sentiflow-none-original"
+from .harness.inputs import DEMO, build, sample_folders
+
+# Small pictures, and a backbone whose features are of use even with random weights, where others
+# cannot be had.
+BACKBONE = (
+    "--backbone",
+    "densenet121",
+    "--image_size",
+    "96",
+    "--standardise",
+    "--learning_rate",
+    "0.003",
 )
+CONTESTANTS = "original-1,original-all,sentiflow-memory,sentiflow-none-raw256,sentiflow-none-jpeg256,sentiflow-none-original"
 
 
 @click.command(cls=cli.Command)
-@click.option("--images", default=360, type=click.IntRange(60), help="Photographs to draw for each dataset.")
+@click.option(
+    "--images", default=360, type=click.IntRange(60), help="Photographs to draw for each dataset."
+)
 @click.option("--epochs", default=8, type=click.IntRange(1), help="Epochs to train.")
-@click.option("--seconds", default=3.0, type=click.FloatRange(0.1), help="Seconds to time each contestant for.")
+@click.option(
+    "--seconds",
+    default=3.0,
+    type=click.FloatRange(0.1),
+    help="Seconds to time each contestant for.",
+)
 def main(images: int, epochs: int, seconds: float) -> None:
     """Draws, builds, previews, trains and measures in ./demo; what is there already is used again."""
     started = time.monotonic()
     console = Console()
     photos, data = map(str, sample_folders(images))
     run = DEMO / "run"
-    command("builders.sample", photos, "--images", str(images))
+    command("sentiflow.builders.sample", photos, "--images", str(images))
     build("emotionroi", None, manual_dir=photos, data_dir=data)
     build("twitter1", "raw256", manual_dir=photos, data_dir=data)
-    command("pipeline.preview", "--data_dir", data, "--out", str(DEMO / "preview.png"))
+    command("sentiflow.pipeline.preview", "--data_dir", data, "--out", str(DEMO / "preview.png"))
     weights = train(run, "--data_dir", data, "--epochs", str(epochs))
     files = ("--json", str(DEMO / "throughput.json"), "--plot", str(DEMO / "throughput.png"))
-    command("bench.throughput", "--data_dir", data, "--seconds", str(seconds), "--contestants", CONTESTANTS, *files)
+    command(
+        "sentiflow.bench.throughput",
+        "--data_dir",
+        data,
+        "--seconds",
+        str(seconds),
+        "--contestants",
+        CONTESTANTS,
+        *files,
+    )
     console.rule("demo")
     for line in summary(run, weights, data, seconds=time.monotonic() - started):
         console.print(line, highlight=False, soft_wrap=True)
@@ -46,9 +71,21 @@ def main(images: int, epochs: int, seconds: float) -> None:
 
 def train(run: Path, *options: str) -> str:
     """Trains with Keras' ImageNet weights, or without any when they are not to be had; says which."""
-    arguments = ("model.train", "--dataset", "emotionroi/original", "--out", str(run), *BACKBONE, *options)
+    arguments = (
+        "sentiflow.model.train",
+        "--dataset",
+        "emotionroi/original",
+        "--out",
+        str(run),
+        *BACKBONE,
+        *options,
+    )
     resume = ("--resume",) if (run / "settings.json").exists() else ()
-    weights = json.loads((run / "settings.json").read_text())["train"]["weights"] if resume else "imagenet"
+    weights = (
+        json.loads((run / "settings.json").read_text())["train"]["weights"]
+        if resume
+        else "imagenet"
+    )
     try:
         command(*arguments, "--weights", weights, *resume)
     except InputError:

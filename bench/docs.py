@@ -1,7 +1,7 @@
 """Writes tables into Markdown files, from the rows beside them: `python -m bench.docs README.md docs/*.md`.
 
-A table stands between two lines, `<!-- KIND docs/ROWS.json -->` and `<!-- end -->`; all between them is replaced. KIND
-is one of `TABLES`. So no number of a page is typed by hand.
+A table stands between two lines, `<!-- KIND docs/ROWS.json -->` and `<!-- end -->`; all between
+them is replaced. KIND is one of `TABLES`. So no number of a page is typed by hand.
 """
 
 from __future__ import annotations
@@ -15,21 +15,28 @@ from typing import Any
 
 import click
 
-from bench import build, growth, memory, stages, start
-from bench.gpu import page as gpu
-from bench.harness.grid import MEMORY
-from bench.harness.rows import BASELINE, Row, read_json
-from bench.show import curves, diagnosis, rates, utilisation
-from model import results
-from pipeline import InputError, cli
+from sentiflow import cli
+from sentiflow.model import results
+from sentiflow.pipeline import InputError
 
-BLOCK = re.compile(r"(?P<head><!-- (?P<kind>[a-z]+) (?P<rows>\S+\.json) -->\n).*?(?P<tail>\n?<!-- end -->)", re.DOTALL)
+from . import build, growth, memory, stages, start
+from .gpu import page as gpu
+from .harness.grid import MEMORY
+from .harness.rows import BASELINE, Row, read_json
+from .show import curves, diagnosis, rates, utilisation
+
+BLOCK = re.compile(
+    r"(?P<head><!-- (?P<kind>[a-z]+) (?P<rows>\S+\.json) -->\n).*?(?P<tail>\n?<!-- end -->)",
+    re.DOTALL,
+)
 
 
 def headline(rows: list[Row]) -> str:
     """The one sentence that matters: tier memory against the generator and against the fastest other loader."""
     timed = [row for row in rows if row.work == "augmented" and row.images_per_second]
-    ours, base = (next(row for row in timed if row.contestant == name) for name in (MEMORY, BASELINE))
+    ours, base = (
+        next(row for row in timed if row.contestant == name) for name in (MEMORY, BASELINE)
+    )
     others = [row for row in timed if row.kind == "peer"]
     text = (
         f"**{_rate(ours) / _rate(base):.0f} times the images per second of the generator it replaces**: "
@@ -38,9 +45,7 @@ def headline(rows: list[Row]) -> str:
     )
     if others:
         best = max(others, key=_rate)
-        text += (
-            f"; {_rate(ours) / _rate(best):.1f} times the fastest other loader ({best.contestant}, {_rate(best):,.0f})"
-        )
+        text += f"; {_rate(ours) / _rate(best):.1f} times the fastest other loader ({best.contestant}, {_rate(best):,.0f})"
     return f"{text}. {ours.images} photographs, batches of {ours.batch_size}, one run."
 
 
@@ -125,7 +130,9 @@ def fill(text: str, root: Path) -> str:
     def table(block: re.Match[str]) -> str:
         kind, path = block["kind"], root / block["rows"]
         if kind not in TABLES:
-            raise InputError(f"the kind of a table must be one of {', '.join(TABLES)}. Received: {kind!r}")
+            raise InputError(
+                f"the kind of a table must be one of {', '.join(TABLES)}. Received: {kind!r}"
+            )
         made = f"*Not measured: {block['rows']}, which `bench/measure.sh` makes.*"
         if path.exists() or kind in TOLD_WITHOUT_ROWS:
             made = TABLES[kind](path)
@@ -135,7 +142,9 @@ def fill(text: str, root: Path) -> str:
 
 
 @click.command(cls=cli.Command)
-@click.argument("pages", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument(
+    "pages", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
 def main(pages: tuple[Path, ...]) -> None:
     """Makes the tables of Markdown pages anew; rows are looked for relative to the working directory."""
     for page in pages:

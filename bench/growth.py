@@ -12,10 +12,11 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from bench.build import ALL, build, make_row
-from bench.harness.rows import Row, write_json
-from bench.show.table import pipes, rich_table, setting
-from pipeline import cli
+from sentiflow import cli
+
+from .build import ALL, build, make_row
+from .harness.rows import Row, write_json
+from .show.table import pipes, rich_table, setting
 
 STORAGE = "jpeg64"
 SIZE = (96, 72)  # width, height in pixels
@@ -32,14 +33,18 @@ HEADINGS = ("images", "anonymous MiB", "total MiB", "seconds", "images/s", "MB o
     type=click.IntRange(100),
     help="Photographs in a set; repeatable.",
 )
-@click.option("--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="File for the rows.")
+@click.option(
+    "--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="File for the rows."
+)
 def main(images: Sequence[int], path: Path | None) -> None:
     """Draws sets of small pictures, all different, and builds each as `photo_folder`; compares peak memory."""
     console, rows = Console(), []
     for count in images:
         with tempfile.TemporaryDirectory(prefix="bench-growth-") as folder:
             draw(Path(folder), count)
-            rows.append(make_row(ALL, STORAGE, "photo_folder", [build("photo_folder", STORAGE, folder, 0)]))
+            rows.append(
+                make_row(ALL, STORAGE, "photo_folder", [build("photo_folder", STORAGE, folder, 0)])
+            )
     console.print(rich_table(f"photo_folder/{STORAGE}", HEADINGS, _lines(rows), texts=0))
     if path is not None:
         write_json(rows, path)
@@ -50,7 +55,9 @@ def draw(folder: Path, count: int) -> None:
     for label in range(CLASSES):
         (folder / f"class{label}").mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for i in track(range(count), description=f"Drawing {count:,} pictures", console=Console(stderr=True)):
+    for i in track(
+        range(count), description=f"Drawing {count:,} pictures", console=Console(stderr=True)
+    ):
         coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
         coarse.resize(SIZE).save(folder / f"class{i % CLASSES}" / f"{i:06}.jpg", quality=90)
 

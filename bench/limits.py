@@ -8,14 +8,14 @@ from typing import Any
 import click
 from rich.console import Console
 
-import pipeline
-from bench.contestants import CONTESTANTS, bounds
-from bench.harness import runner
-from bench.harness.inputs import prepare
-from bench.harness.rows import Row
-from bench.harness.settings import Settings
-from bench.show.publish import publish
-from pipeline import cli
+from sentiflow import cli, pipeline
+
+from .contestants import CONTESTANTS, bounds
+from .harness import runner
+from .harness.inputs import prepare
+from .harness.rows import Row
+from .harness.settings import Settings
+from .show.publish import publish
 
 
 @click.command(cls=cli.Command)
@@ -30,12 +30,20 @@ def find_limits(settings: Settings) -> Iterator[Row]:
     """Times every bound, each in a process of its own, and says on the terminal what they come to."""
     data_dir, absent = prepare(settings, ("jpeg256", "raw256"))
     present = next(storage for storage in ("jpeg256", "raw256") if storage not in absent)
-    images = len(pipeline.open(f"{settings.dataset}/{present}", data_dir=data_dir).files(settings.split))
+    images = len(
+        pipeline.open(f"{settings.dataset}/{present}", data_dir=data_dir).files(settings.split)
+    )
     measured = []
     for entry in [entry for entry in CONTESTANTS.values() if entry.kind == "bound"]:
-        task = runner.make_task(entry, settings, work=entry.works[0], data_dir=data_dir, photos="", images=images)
+        task = runner.make_task(
+            entry, settings, work=entry.works[0], data_dir=data_dir, photos="", images=images
+        )
         if entry.storage in absent:
-            measured.append(runner.make_row(entry, task, settings, {"status": f"absent: {absent[entry.storage]}"}))
+            measured.append(
+                runner.make_row(
+                    entry, task, settings, {"status": f"absent: {absent[entry.storage]}"}
+                )
+            )
         else:
             measured.append(runner.run(entry, task, settings, judge=None))
         yield measured[-1]
@@ -46,9 +54,15 @@ def find_limits(settings: Settings) -> Iterator[Row]:
 def summarise(measured: Sequence[Row]) -> list[str]:
     """The bounds in words, each with what reached it."""
     lines = []
-    for work, meaning in (("decode", "JPEG decoding"), ("copy", "copying windows"), ("memory", "copying memory")):
+    for work, meaning in (
+        ("decode", "JPEG decoding"),
+        ("copy", "copying windows"),
+        ("memory", "copying memory"),
+    ):
         rates = [
-            (row.images_per_second, row.contestant) for row in measured if row.work == work and row.images_per_second
+            (row.images_per_second, row.contestant)
+            for row in measured
+            if row.work == work and row.images_per_second
         ]
         if rates:
             best, name = max(rates)

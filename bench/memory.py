@@ -14,22 +14,24 @@ import click
 import tensorflow_datasets as tfds
 from rich.console import Console
 
-import pipeline
-from bench.contestants import CONTESTANTS
-from bench.harness import runner
-from bench.harness.inputs import STORAGES, prepare
-from bench.harness.rows import Row
-from bench.harness.settings import Settings
-from bench.show.publish import publish
-from bench.show.table import pipes, rich_table, setting
-from pipeline import cli
+from sentiflow import cli, pipeline
+
+from .contestants import CONTESTANTS
+from .harness import runner
+from .harness.inputs import STORAGES, prepare
+from .harness.rows import Row
+from .harness.settings import Settings
+from .show.publish import publish
+from .show.table import pipes, rich_table, setting
 
 HEADINGS = ("work", "contestant", "images", "anonymous MiB", "total MiB", "images/s")
 
 
 @click.command(cls=cli.Command)
 @cli.options(Settings, exclude=("contestants", "csv", "plot"))
-@click.option("--times", default=10, show_default=True, type=click.IntRange(2), help="Growth of the dataset.")
+@click.option(
+    "--times", default=10, show_default=True, type=click.IntRange(2), help="Growth of the dataset."
+)
 def main(times: int, **options: Any) -> None:
     """Streams an epoch of the dataset, and of one that holds every record several times; compares peak memory.
 
@@ -43,20 +45,35 @@ def main(times: int, **options: Any) -> None:
 def compare(settings: Settings, times: int) -> Iterator[tuple[Row, Row]]:
     """Rows of every contestant of tier `none`, for the dataset and for the grown one."""
     data_dir, absent = prepare(settings)
-    streams = [entry for entry in CONTESTANTS.values() if entry.tier == "none" and entry.storage not in absent]
+    streams = [
+        entry
+        for entry in CONTESTANTS.values()
+        if entry.tier == "none" and entry.storage not in absent
+    ]
     with tempfile.TemporaryDirectory(prefix="bench-grown-") as folder:
         for storage in STORAGES:
             if storage not in absent:
-                grow(f"{settings.dataset}/{storage}", data_dir=data_dir, times=times, target=Path(folder))
+                grow(
+                    f"{settings.dataset}/{storage}",
+                    data_dir=data_dir,
+                    times=times,
+                    target=Path(folder),
+                )
         for work in settings.work:
             for entry in streams:
-                small, large = (_stream(entry.name, settings, work, root) for root in (data_dir, folder))
+                small, large = (
+                    _stream(entry.name, settings, work, root) for root in (data_dir, folder)
+                )
                 yield small, large
 
 
 def _stream(name: str, settings: Settings, work: str, data_dir: str) -> Row:
     entry = CONTESTANTS[name]
-    images = len(pipeline.open(f"{settings.dataset}/{entry.storage}", data_dir=data_dir).files(settings.split))
+    images = len(
+        pipeline.open(f"{settings.dataset}/{entry.storage}", data_dir=data_dir).files(
+            settings.split
+        )
+    )
     task = runner.make_task(entry, settings, work=work, data_dir=data_dir, photos="", images=images)
     return runner.run(entry, task, settings, judge=None)
 
@@ -69,10 +86,13 @@ def grow(name: str, *, data_dir: str, times: int, target: Path, copies: bool = F
         data_dir: where that is.
         times: how often.
         target: the data_dir of the new one.
-        copies: whether it is made of copies of the shards, or else of links to them, which take no room.
+        copies: whether it is made of copies of the shards, or else of links to them, which take no
+            room.
     """
     dataset, _, config = name.partition("/")
-    source = tfds.core.read_only_builder.builder_from_files(dataset, config=config, data_dir=data_dir)
+    source = tfds.core.read_only_builder.builder_from_files(
+        dataset, config=config, data_dir=data_dir
+    )
     version = target / dataset / config / str(source.version)
     version.mkdir(parents=True)
     for file in Path(source.data_dir).glob("*.*"):
@@ -102,7 +122,10 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    sizes = ["-" if size is None else f"{size:,.0f}" for size in (row.peak_anonymous_mib, row.peak_total_mib)]
+    sizes = [
+        "-" if size is None else f"{size:,.0f}"
+        for size in (row.peak_anonymous_mib, row.peak_total_mib)
+    ]
     rate = row.status if row.images_per_second is None else f"{row.images_per_second:,.0f}"
     return row.work, row.contestant, f"{row.images:,}", *sizes, rate
 

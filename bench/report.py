@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from bench.harness.rows import read_json
-from bench.show.rates import markdown
-from pipeline import cli
+from sentiflow import cli
+
+from .harness.rows import read_json
+from .show.rates import markdown
 
 
 @click.command(cls=cli.Command)

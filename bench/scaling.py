@@ -14,19 +14,19 @@ from typing import Any
 import click
 from rich.console import Console
 
-import pipeline
-from bench import memory
-from bench.contestants import CONTESTANTS
-from bench.contestants.task import Contestant
-from bench.harness import check, runner
-from bench.harness.grid import COLD, DEVICE, IMAGE_SIZES, Point, grid, point_of
-from bench.harness.inputs import STORAGES, export_photos, prepare
-from bench.harness.rows import Row, commit, cores, read_json, write_json
-from bench.harness.settings import Settings
-from bench.show import curves
-from bench.show.publish import publish
-from bench.show.table import cells
-from pipeline import cli
+from sentiflow import cli, pipeline
+
+from . import memory
+from .contestants import CONTESTANTS
+from .contestants.task import Contestant
+from .harness import check, runner
+from .harness.grid import COLD, DEVICE, IMAGE_SIZES, Point, grid, point_of
+from .harness.inputs import STORAGES, export_photos, prepare
+from .harness.rows import Row, commit, cores, read_json, write_json
+from .harness.settings import Settings
+from .show import curves
+from .show.publish import publish
+from .show.table import cells
 
 SIZED = tuple(f"{storage}{size}" for size in IMAGE_SIZES for storage in ("raw", "jpeg"))
 PLACES = "the host's part alone: places and view parameters, no pixels"
@@ -37,9 +37,10 @@ PLACES = "the host's part alone: places and view parameters, no pixels"
 def main(**options: Any) -> None:
     """Times the tiers, the streams and the original generator under every setting of the grid in `bench.harness.grid`.
 
-    Rows that --json holds already, from the same commit and as long a time, are kept: an interrupted run goes on.
-    Datasets of other sizes are made of the same records, in the folder for temporary files (some 20 MB for
-    each of its images, until the end). Leave the machine alone meanwhile.
+    Rows that --json holds already, from the same commit and as long a time, are kept: an
+    interrupted run goes on. Datasets of other sizes are made of the same records, in the folder for
+    temporary files (some 20 MB for each of its images, until the end). Leave the machine alone
+    meanwhile.
     """
     settings = cli.build(Settings, options)
     console, measured = Console(stderr=True), []
@@ -55,15 +56,23 @@ def kept(settings: Settings) -> dict[Point, Row]:
     """The rows of an earlier run that need not be measured again."""
     if settings.json is None or not settings.json.exists():
         return {}
-    rows = [row for row in read_json(settings.json) if (row.commit, row.seconds) == (commit(), settings.seconds)]
+    rows = [
+        row
+        for row in read_json(settings.json)
+        if (row.commit, row.seconds) == (commit(), settings.seconds)
+    ]
     return {point_of(row): row for row in rows if row.status == "ok"}
 
 
 def measure(settings: Settings, known: dict[Point, Row]) -> Iterator[Row]:
     """A row for each point of the grid: that of `known`, or one that is measured."""
-    data_dir, absent = prepare(settings, (*STORAGES, *(name for name in SIZED if name not in STORAGES)))
+    data_dir, absent = prepare(
+        settings, (*STORAGES, *(name for name in SIZED if name not in STORAGES))
+    )
     present = next(storage for storage in STORAGES if storage not in absent)
-    images = len(pipeline.open(f"{settings.dataset}/{present}", data_dir=data_dir).files(settings.split))
+    images = len(
+        pipeline.open(f"{settings.dataset}/{present}", data_dir=data_dir).files(settings.split)
+    )
     with tempfile.TemporaryDirectory(prefix="bench-scaling-") as folder:
         source = Input(settings, data_dir, images, Path(folder), absent)
         for point in grid(images, cores()):
@@ -114,7 +123,9 @@ class Input:
             if reason is not None:
                 row = runner.make_row(entry, task, settings, {"status": f"absent: {reason}"})
             else:
-                task = dataclasses.replace(task, data_dir=self._data_dir(point, entry.storage), photos=self._photos)
+                task = dataclasses.replace(
+                    task, data_dir=self._data_dir(point, entry.storage), photos=self._photos
+                )
                 judge = self._judge(point)
                 row = runner.run(entry, task, settings, judge, warm_up=point.pages == "warm")
         environment = row.environment | {"cores": point.cores}
@@ -141,7 +152,10 @@ class Input:
             folder = self.folder / f"{times}-fold"
             if not (folder / self.settings.dataset / storage).exists():
                 # Links lead to the same pages, so what is to be read from disk must be copies.
-                name, copies = f"{self.settings.dataset}/{storage}", times <= max(round(COLD / self.images), 1)
+                name, copies = (
+                    f"{self.settings.dataset}/{storage}",
+                    times <= max(round(COLD / self.images), 1),
+                )
                 memory.grow(name, data_dir=self.data_dir, times=times, target=folder, copies=copies)
         if point.pages == "cold":
             evict(folder / self.settings.dataset / storage)

@@ -1,7 +1,7 @@
 """Where a pipeline loses its time: `python -m bench.stages`.
 
-A stream is timed after each of its stages in turn; what a stage adds is what it costs. Processor time is compared, not
-rates, because stages of neighbouring batches run side by side.
+A stream is timed after each of its stages in turn; what a stage adds is what it costs. Processor
+time is compared, not rates, because stages of neighbouring batches run side by side.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ import psutil
 import tensorflow as tf
 from rich.console import Console
 
-import pipeline
-from bench.harness.inputs import STORAGES, prepare
-from bench.harness.rows import commit, environment
-from bench.harness.settings import Settings
-from bench.show.table import pipes, rich_table
-from pipeline import cli
-from pipeline.graph import cores
+from sentiflow import cli, pipeline
+from sentiflow.pipeline.graph import cores
 
-STREAMS = (("memory", "raw256"), *(("none", storage) for storage in STORAGES), ("device", "raw256"))  # tier, storage
+from .harness.inputs import STORAGES, prepare
+from .harness.rows import commit, environment
+from .harness.settings import Settings
+from .show.table import pipes, rich_table
+
+STREAMS = (
+    ("memory", "raw256"),
+    *(("none", storage) for storage in STORAGES),
+    ("device", "raw256"),
+)  # tier, storage
 ENDLESS = 1_000_000  # epochs
 
 
@@ -59,7 +63,8 @@ class Stage:
 def main(**options: Any) -> None:
     """Times every stage of every tier and storage. Leave the machine alone meanwhile.
 
-    Of tier device it is the host's part: what a step is handed, and what that costs. The pixels stay on the device.
+    Of tier device it is the host's part: what a step is handed, and what that costs. The pixels
+    stay on the device.
     """
     settings = cli.build(Settings, options)
     data_dir, absent = prepare(settings)
@@ -70,12 +75,16 @@ def main(**options: Any) -> None:
                 stream_stages = find_stages(settings, work, tier, storage, data_dir)
                 print_table(stream_stages, console)
                 measured += stream_stages
-    console.print(f"{cores()} cores, batch {settings.batch_size}, {settings.dataset}", highlight=False)
+    console.print(
+        f"{cores()} cores, batch {settings.batch_size}, {settings.dataset}", highlight=False
+    )
     if settings.json is not None:
         write(measured, settings.json)
 
 
-def find_stages(settings: Settings, work: str, tier: str, storage: str, data_dir: str) -> list[Stage]:
+def find_stages(
+    settings: Settings, work: str, tier: str, storage: str, data_dir: str
+) -> list[Stage]:
     """Times the stream of one tier and storage after each of its stages."""
     augmented = work == "augmented"
     inputs = pipeline.Settings(
@@ -86,7 +95,15 @@ def find_stages(settings: Settings, work: str, tier: str, storage: str, data_dir
         preprocess="caffe" if augmented else "none",
     )
     data = pipeline.open(f"{settings.dataset}/{storage}", data_dir=data_dir)
-    streams = data.stages(settings.split, training=True, epochs=ENDLESS, epoch=0, step=0, shard=(0, 1), settings=inputs)
+    streams = data.stages(
+        settings.split,
+        training=True,
+        epochs=ENDLESS,
+        epoch=0,
+        step=0,
+        shard=(0, 1),
+        settings=inputs,
+    )
     timed: list[Stage] = []
     before = 0.0
     for name, stream in streams.items():
@@ -150,8 +167,14 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         stream = [row for row in rows if (row["work"], row["tier"], row["storage"]) == key]
         cost = {row["stage"]: row["cpu_milliseconds_per_image"] for row in stream}
         last = stream[-1]
-        shown = [next((f"{cost[name]:.3f}" for name in names if name in cost), "-") for names in columns]
-        totals = (f"{sum(cost.values()):.3f}", f"{last['images_per_second']:,.0f}", f"{last['bytes_per_image']:,.0f}")
+        shown = [
+            next((f"{cost[name]:.3f}" for name in names if name in cost), "-") for names in columns
+        ]
+        totals = (
+            f"{sum(cost.values()):.3f}",
+            f"{last['images_per_second']:,.0f}",
+            f"{last['bytes_per_image']:,.0f}",
+        )
         lines.append((f"{key[1]}, {key[2]}", key[0], *shown, *totals))
     machine = rows[0]["environment"]
     setting = f"CPU ms/image. {machine['cpu']}, {machine['cores']} cores; commit {rows[0]['commit'] or 'none'}"
@@ -162,7 +185,9 @@ def write(measured: list[Stage], path: Path) -> None:
     """Writes the rows as JSON, with environment and commit."""
     setting = {"commit": commit(), "environment": environment()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([dataclasses.asdict(stage) | setting for stage in measured], indent=1) + "\n")
+    path.write_text(
+        json.dumps([dataclasses.asdict(stage) | setting for stage in measured], indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

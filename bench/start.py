@@ -1,7 +1,8 @@
 """How soon a process that starts has its first batch: `python -m bench.start`.
 
-What is compared is the whole of a fresh process, from its start to the first batch in hand (`start_seconds` and
-`first_batch_seconds` of its row), with a fresh process that imports TensorFlow and does no more.
+What is compared is the whole of a fresh process, from its start to the first batch in hand
+(`start_seconds` and `first_batch_seconds` of its row), with a fresh process that imports TensorFlow
+and does no more.
 """
 
 from __future__ import annotations
@@ -13,22 +14,29 @@ from collections.abc import Iterator, Sequence
 import click
 from rich.console import Console
 
-from bench.contestants import CONTESTANTS, IMPORT
-from bench.contestants.task import Contestant
-from bench.harness import runner
-from bench.harness.inputs import prepare
-from bench.harness.rows import Row
-from bench.harness.settings import Settings
-from bench.show.publish import publish
-from bench.show.table import pipes, rich_table, setting
-from pipeline import cli
+from sentiflow import cli
+
+from .contestants import CONTESTANTS, IMPORT
+from .contestants.task import Contestant
+from .harness import runner
+from .harness.inputs import prepare
+from .harness.rows import Row
+from .harness.settings import Settings
+from .show.publish import publish
+from .show.table import pipes, rich_table, setting
 
 HEADINGS = ("work", "contestant", "imports s", "first batch s", "both s", "allowed s")
 
 
 @click.command(cls=cli.Command)
 @cli.options(Settings, exclude=("contestants", "seconds", "plot"))
-@click.option("--times", default=3, show_default=True, type=click.IntRange(1), help="Starts; the median counts.")
+@click.option(
+    "--times",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Starts; the median counts.",
+)
 def main(times: int, **options: object) -> None:
     """Starts a process for every tier and storage. Leave the machine alone meanwhile."""
     settings = dataclasses.replace(cli.build(Settings, options), seconds=0.5)
@@ -46,7 +54,9 @@ def find_starts(settings: Settings, times: int) -> Iterator[Row]:
 
 
 def _median(entry: Contestant, settings: Settings, work: str, data_dir: str, times: int) -> Row:
-    images = settings.batch_size  # more are drawn before the rate is measured, which is not what counts here
+    images = (
+        settings.batch_size
+    )  # more are drawn before the rate is measured, which is not what counts here
     task = runner.make_task(entry, settings, work=work, data_dir=data_dir, photos="", images=images)
     rows = [runner.run(entry, task, settings, judge=None) for _ in range(times)]
     failed = [row for row in rows if row.status != "ok"]
@@ -82,7 +92,12 @@ def cells(row: Row, of_import: Row) -> tuple[str, ...]:
     """The table's line about a row; what failed says so in the place of the last number."""
     parts = (row.start_seconds or 0.0, row.first_batch_seconds or 0.0, seconds(row))
     limit = "-" if row is of_import else f"{allowed(seconds(of_import)):.1f}"
-    return row.work, row.contestant, *(f"{part:.2f}" for part in parts), limit if row.status == "ok" else row.status
+    return (
+        row.work,
+        row.contestant,
+        *(f"{part:.2f}" for part in parts),
+        limit if row.status == "ok" else row.status,
+    )
 
 
 if __name__ == "__main__":

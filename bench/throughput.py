@@ -12,27 +12,29 @@ from typing import Any
 import click
 from rich.console import Console
 
-import pipeline
-from bench.contestants import CONTESTANTS
-from bench.contestants.task import Contestant
-from bench.harness import check, rows, runner
-from bench.harness.inputs import export_photos, prepare
-from bench.harness.rows import Row
-from bench.harness.settings import Settings
-from bench.limits import find_limits
-from bench.show.publish import publish
-from bench.show.table import cells
-from pipeline import cli
+from sentiflow import cli, pipeline
+
+from .contestants import CONTESTANTS
+from .contestants.task import Contestant
+from .harness import check, rows, runner
+from .harness.inputs import export_photos, prepare
+from .harness.rows import Row
+from .harness.settings import Settings
+from .limits import find_limits
+from .show.publish import publish
+from .show.table import cells
 
 
 @click.command(cls=cli.Command)
 @cli.options(Settings)
-@click.option("--limits/--no_limits", default=False, help="Time the bounds of the machine in the same run.")
+@click.option(
+    "--limits/--no_limits", default=False, help="Time the bounds of the machine in the same run."
+)
 def main(limits: bool, **options: Any) -> None:
     """Times every loader at the same work on the same images, one after the other, each in a process of its own.
 
-    Batches are checked before the clock starts. Without --data_dir, sample photographs are drawn and built in ./demo.
-    Leave the machine alone meanwhile.
+    Batches are checked before the clock starts. Without --data_dir, sample photographs are drawn
+    and built in ./demo. Leave the machine alone meanwhile.
     """
     settings = cli.build(Settings, options)
     console = Console(stderr=True)
@@ -49,14 +51,19 @@ def compare(settings: Settings, rates: Sequence[float] = ()) -> Iterator[Row]:
 
     Args:
         settings: what is timed, on what.
-        rates: of emulated accelerators that take the batches, images/s; without any, they are taken as they come.
+        rates: of emulated accelerators that take the batches, images/s; without any, they are taken
+            as they come.
     """
     entries = choose(settings.contestants, settings.work)
     data_dir, absent = prepare(settings)
     if "original" in absent:
-        raise pipeline.InputError(f"Batches are checked against the source files: {absent['original']}")
+        raise pipeline.InputError(
+            f"Batches are checked against the source files: {absent['original']}"
+        )
     with tempfile.TemporaryDirectory(prefix="bench-photos-") as folder:
-        photos = export_photos(settings.dataset, split=settings.split, data_dir=data_dir, folder=Path(folder))
+        photos = export_photos(
+            settings.dataset, split=settings.split, data_dir=data_dir, folder=Path(folder)
+        )
         geometry = pipeline.Settings()
         sources = check.read_sources(photos, geometry.image_size, geometry.crop_fraction)
         require_batch(settings, len(sources.labels))
@@ -72,7 +79,9 @@ def compare(settings: Settings, rates: Sequence[float] = ()) -> Iterator[Row]:
                     images=len(sources.labels),
                 )
                 if entry.storage in absent:
-                    yield runner.make_row(entry, task, settings, {"status": f"absent: {absent[entry.storage]}"})
+                    yield runner.make_row(
+                        entry, task, settings, {"status": f"absent: {absent[entry.storage]}"}
+                    )
                 elif rates:
                     yield from runner.emulate(entry, task, settings, judge, rates)
                 else:

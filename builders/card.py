@@ -8,9 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from builders.storage import Stored
+from .storage import Stored
 
-_QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
+_QUANTILES = {
+    "min": 0.0,
+    "p5": 0.05,
+    "p25": 0.25,
+    "median": 0.5,
+    "p75": 0.75,
+    "p95": 0.95,
+    "max": 1.0,
+}
 
 
 class Card:
@@ -19,7 +27,11 @@ class Card:
     def __init__(self, class_names: Sequence[str]) -> None:
         self._class_names = class_names
         self._classes: dict[str, Counter[str]] = {}
-        self._sides: dict[str, Counter[int]] = {"width": Counter(), "height": Counter(), "short_side": Counter()}
+        self._sides: dict[str, Counter[int]] = {
+            "width": Counter(),
+            "height": Counter(),
+            "short_side": Counter(),
+        }
         self._formats: Counter[str] = Counter()
         self._modes: Counter[str] = Counter()
         self._clipped = 0
@@ -28,7 +40,11 @@ class Card:
         """Counts one image that is in the dataset."""
         width, height = stored.size
         self._classes.setdefault(split, Counter())[label] += 1
-        for side, pixels in (("width", width), ("height", height), ("short_side", min(width, height))):
+        for side, pixels in (
+            ("width", width),
+            ("height", height),
+            ("short_side", min(width, height)),
+        ):
             self._sides[side][pixels] += 1
         self._formats[stored.format] += 1
         self._modes[stored.mode] += 1
@@ -38,12 +54,14 @@ class Card:
         """For the metadata.
 
         Returns:
-            `class_counts`, images by split and class; `source_sizes`, quantiles of width, height and short side of the
-            files in pixels; `formats` and `modes`, images by Pillow's names; `clipped_images`, those of 16 bits.
+            `class_counts`, images by split and class; `source_sizes`, quantiles of width, height
+            and short side of the files in pixels; `formats` and `modes`, images by Pillow's names;
+            `clipped_images`, those of 16 bits.
         """
         return {
             "class_counts": {
-                split: {name: counts[name] for name in self._class_names} for split, counts in self._classes.items()
+                split: {name: counts[name] for name in self._class_names}
+                for split, counts in self._classes.items()
             },
             "source_sizes": {side: quantiles(counts) for side, counts in self._sides.items()},
             "formats": dict(self._formats.most_common()),

@@ -5,23 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from builders.sources import Bad, Entry, Source
+from .sources import Bad, Entry, Source
 
-_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm"}
+_SUFFIXES = {
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".gif",
+    ".bmp",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+}
 
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder, by name, without hidden ones."""
-    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    return [
+        path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")
+    ]
 
 
-def class_folders(folder: Path, root: Path, source: Source, *, labels: Sequence[str], required: bool) -> list[Entry]:
+def class_folders(
+    folder: Path, root: Path, source: Source, *, labels: Sequence[str], required: bool
+) -> list[Entry]:
     """Reads `folder`/{class}/.
 
     Args:
         folder: what holds the class folders.
         root: file names are relative to it.
-        source: its `bad` grows by unknown and empty class folders, and by missing ones if `required`.
+        source: its `bad` grows by unknown and empty class folders, and by missing ones if
+            `required`.
         labels: names of the class folders.
         required: whether every class must have a folder.
 
@@ -35,7 +52,9 @@ def class_folders(folder: Path, root: Path, source: Source, *, labels: Sequence[
     for label in labels:
         files = _image_files(found[label], root, source) if label in found else []
         if not files and (required or label in found):
-            source.bad.append(Bad(f"{(folder / label).relative_to(root)}/", "no image in the class folder"))
+            source.bad.append(
+                Bad(f"{(folder / label).relative_to(root)}/", "no image in the class folder")
+            )
         entries += [Entry(path.relative_to(root).as_posix(), path, label) for path in files]
     return entries
 
@@ -49,7 +68,9 @@ def _image_files(folder: Path, root: Path, source: Source) -> list[Path]:
         elif path.is_dir():
             source.bad.append(Bad(f"{path.relative_to(root)}/", "a folder inside a class folder"))
         elif not _is_text(path.name):
-            source.bad.append(Bad(ascii(path.relative_to(root).as_posix()), "the file name is not UTF-8"))
+            source.bad.append(
+                Bad(ascii(path.relative_to(root).as_posix()), "the file name is not UTF-8")
+            )
         else:
             files.append(path)
     return files

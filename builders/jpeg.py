@@ -1,20 +1,22 @@
 """The JPEG files of storage `jpeg`: ordinary ones, of which a window can be decoded without the rest.
 
-Restart markers (ITU T.81, B.2.4.4) divide each row of blocks into *intervals* of equal width, each of which can be
-decoded on its own; an index tells where they lie. So a reader can make a smaller JPEG of those that a window touches
-(`pipeline/intervals.py`). All parts begin at multiples of 8 bytes, so that they can be copied in words; the gaps are
-filled with 0xFF, which the standard allows in front of any marker (B.1.1.2).
+Restart markers (ITU T.81, B.2.4.4) divide each row of blocks into *intervals* of equal width, each
+of which can be decoded on its own; an index tells where they lie. So a reader can make a smaller
+JPEG of those that a window touches (`pipeline/intervals.py`). All parts begin at multiples of 8
+bytes, so that they can be copied in words; the gaps are filled with 0xFF, which the standard allows
+in front of any marker (B.1.1.2).
 
     start     SOI, and the JFIF segment
     index     APP15 segment: "Sentiflow" in 12 bytes, then little-endian int32:
                   height, width   of the picture, in pixels
-                  frame           first byte of the height that the frame header states, had the file no index
-                  interval        width of an interval, in pixels
-                  intervals       how many there are
-                  begin [intervals + 4]   of each part in words of 8 bytes, and at last where the file ends: start,
+                  frame           first byte of the height that the frame header states, had the
+                  file no index interval        width of an interval, in pixels intervals       how
+                  many there are begin [intervals + 4]   of each part in words of 8 bytes, and at
+                  last where the file ends: start,
                                   index, tables, first interval, second interval, ...
     tables    all other headers
-    intervals, from left to right and from top to bottom, each with the marker that ends it (the last with EOI)
+    intervals, from left to right and from top to bottom, each with the marker that ends it (the
+    last with EOI)
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ _MAX_INTERVALS = 16_000  # a segment has room for 65,533 bytes
 _MAX_BYTES_PER_PIXEL = 10  # 26 bits for each of three values
 _SOF0, _SOS, _APP15 = 0xC0, 0xDA, 0xEF
 
-# Pillow's buffer, of which memory is taken up as it is written to. A file with Huffman tables of its own must fit in.
+# Pillow's buffer, of which memory is taken up as it is written to. A file with Huffman tables of
+# its own must fit in.
 ImageFile.MAXBLOCK = 2**26
 
 
@@ -46,9 +49,16 @@ def encode(pixels: np.ndarray) -> bytes:
     down, across = -(-height // BLOCK), -(-width // BLOCK)
     blocks = interval_blocks(across, down)
     own_tables = _MAX_BYTES_PER_PIXEL * height * width <= ImageFile.MAXBLOCK
-    with tempfile.TemporaryFile() as file:  # into a real file, Pillow encodes without holding Python's lock
+    with (
+        tempfile.TemporaryFile() as file
+    ):  # into a real file, Pillow encodes without holding Python's lock
         Image.fromarray(pixels).save(
-            file, "JPEG", quality=QUALITY, subsampling="4:4:4", optimize=own_tables, restart_marker_blocks=blocks
+            file,
+            "JPEG",
+            quality=QUALITY,
+            subsampling="4:4:4",
+            optimize=own_tables,
+            restart_marker_blocks=blocks,
         )
         file.seek(0)
         data = file.read()

@@ -24,7 +24,8 @@ def ordered_map(
 ) -> Generator[R, None, None]:
     """Like `map`, by threads: for functions that release Python's lock, as file reads and Pillow's work on pixels do.
 
-    At most four times as many items as there are workers are under way or waiting to be taken, whatever their number.
+    At most four times as many items as there are workers are under way or waiting to be taken,
+    whatever their number.
     """
     workers = workers or cores()
     window: deque[Future[R]] = deque()

@@ -6,6 +6,7 @@ import abc
 import contextlib
 import csv
 import fcntl
+import inspect
 import json
 import os
 import shutil
@@ -18,10 +19,10 @@ import numpy as np
 import tensorflow_datasets.public_api as tfds
 from tensorflow_datasets.core import example_serializer
 
-from builders import parallel, shards, storage
-from builders.card import Card
-from builders.sources import Bad, Entry, Source
-from builders.storage import BadImage, DatasetError, StorageConfig
+from . import parallel, shards, storage
+from .card import Card
+from .sources import Bad, Entry, Source
+from .storage import BadImage, DatasetError, StorageConfig
 
 QUARANTINE = "quarantine.tsv"
 _MIN_SHARDS, _IMAGES_PER_SHARD, _SMALLEST_SHARD = 8, 1024, 16
@@ -48,15 +49,21 @@ class Checked(NamedTuple):
 class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """A builder that names every bad image and leaves no half dataset.
 
-    A dataset defines `_info`, `_read_source` and `_example`. Records and their order are those of the base class, which
-    sorts all records by the hash of their keys before it writes any. Here the keys, the file names, are known from the
-    start: images are read in the final order, and each record goes straight to its file while the next ones are made,
-    so that neither memory nor temporary files grow with the dataset.
+    A dataset defines `_info`, `_read_source` and `_example`. Records and their order are those of
+    the base class, which sorts all records by the hash of their keys before it writes any. Here the
+    keys, the file names, are known from the start: images are read in the final order, and each
+    record goes straight to its file while the next ones are made, so that neither memory nor
+    temporary files grow with the dataset.
     """
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012  # TFDS declares these class attributes
     BUILDER_CONFIGS: list[StorageConfig]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # Where the description lies; TFDS looks for the room inside of `sentiflow`, as installed.
+        cls.pkg_dir_path = tfds.core.Path(inspect.getfile(cls)).parent
 
     @abc.abstractmethod
     def _read_source(self, manual_dir: Path) -> Source:
@@ -67,9 +74,12 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         """The features of one image."""
 
     def _create_builder_config(self, builder_config: Any, version: Any) -> Any:
-        # TFDS refuses a custom configuration that is the same as one of the class; to us both are the same.
+        # TFDS refuses a custom configuration that is the same as one of the class; to us both are
+        # the same.
         if isinstance(builder_config, StorageConfig):
-            same = [known.name for known in self.BUILDER_CONFIGS if vars(known) == vars(builder_config)]
+            same = [
+                known.name for known in self.BUILDER_CONFIGS if vars(known) == vars(builder_config)
+            ]
             builder_config = same[0] if same else builder_config
         return super()._create_builder_config(builder_config, version)
 
@@ -77,7 +87,9 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         """See the base class; the lock on the temporary folder outlives its renaming."""
         storage.report_errors_in_one_line()
         if "://" in self.data_dir:
-            raise DatasetError(f"data_dir must be a local folder; copy the finished dataset. Received: {self.data_dir}")
+            raise DatasetError(
+                f"data_dir must be a local folder; copy the finished dataset. Received: {self.data_dir}"
+            )
         with contextlib.ExitStack() as self._while_building, storage.quiet_pillow():
             super().download_and_prepare(**kwargs)
 
@@ -86,18 +98,26 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         remove_dead_siblings(Path(self.data_dir))
         self._source = self._read_checked(dl_manager)
         if limit := download_config.max_examples_per_split:
-            self._source.splits = {split: entries[:limit] for split, entries in self._source.splits.items()}
+            self._source.splits = {
+                split: entries[:limit] for split, entries in self._source.splits.items()
+            }
         self._bad, self._card = list(self._source.bad), Card(self.info.features["label"].names)
         self._shards = download_config.num_shards or default_shards(self._source)
-        self._serializer = example_serializer.ExampleSerializer(self.info.features.get_serialized_info())
+        self._serializer = example_serializer.ExampleSerializer(
+            self.info.features.get_serialized_info()
+        )
         self._check_splits()
-        self.info.set_splits(tfds.core.SplitDict([self._write_split(split) for split in self._source.splits]))
+        self.info.set_splits(
+            tfds.core.SplitDict([self._write_split(split) for split in self._source.splits])
+        )
         self._finish()
 
     def _split_generators(self, dl_manager: Any) -> Any:
         raise NotImplementedError("The records are not made by generators.")
 
-    _generate_examples = _split_generators  # both are abstract in the base class, which `tfds build` looks for
+    _generate_examples = (
+        _split_generators  # both are abstract in the base class, which `tfds build` looks for
+    )
 
     def _check_splits(self) -> None:
         """Refuses, before any image is read, what the lists alone rule out."""
@@ -112,7 +132,9 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
     def _read_checked(self, dl_manager: Any) -> Source:
         try:
             manual_dir = Path(dl_manager.manual_dir)
-        except AssertionError as error:  # the folder is missing or empty; TFDS adds MANUAL_DOWNLOAD_INSTRUCTIONS
+        except (
+            AssertionError
+        ) as error:  # the folder is missing or empty; TFDS adds MANUAL_DOWNLOAD_INSTRUCTIONS
             raise DatasetError(" ".join(str(error).split())) from None
         try:
             source = self._read_source(manual_dir)
@@ -149,7 +171,12 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         entries = shards.shuffled(split, self._source.splits[split])
         with contextlib.closing(parallel.ordered_map(self._check, entries)) as results:
             for entry, image, record, bad in tfds.core.utils.tqdm(
-                results, f"Writing {split}", len(entries), unit=" images", leave=False, mininterval=1.0
+                results,
+                f"Writing {split}",
+                len(entries),
+                unit=" images",
+                leave=False,
+                mininterval=1.0,
             ):
                 self._bad += bad
                 if image is not None:
@@ -158,7 +185,9 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
 
     def _check_shards(self, split: str, images: int) -> None:
         if not images:
-            raise DatasetError(f"Split {split!r} has no image that can be used. Bad files or lines: {len(self._bad)}.")
+            raise DatasetError(
+                f"Split {split!r} has no image that can be used. Bad files or lines: {len(self._bad)}."
+            )
         if images < self._shards:
             raise DatasetError(
                 f"num_shards must not exceed the images of the smallest split. Received: {self._shards} files for the"
@@ -178,7 +207,9 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
                 maps.append(storage.store(path, StorageConfig()).value)
             except BadImage as reason:
                 bad.append(Bad(entry.filename, f"its map {path.parent.name}/{path.name}: {reason}"))
-        example = self.info.features.encode_example(self._example(Prepared(entry, image.value, maps)))
+        example = self.info.features.encode_example(
+            self._example(Prepared(entry, image.value, maps))
+        )
         record = self._serializer.serialize_example(example)
         return Checked(entry, image._replace(value=b""), record, bad)
 
@@ -199,7 +230,9 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
             click.echo(f"{clipped} images have 16-bit grey levels; those above 255 became 255.")
         if self._bad:
             write_quarantine(Path(self.data_dir) / QUARANTINE, self._bad)
-            click.echo(f"{len(self._bad)} bad files or lines left out; they are listed in the dataset's {QUARANTINE}.")
+            click.echo(
+                f"{len(self._bad)} bad files or lines left out; they are listed in the dataset's {QUARANTINE}."
+            )
 
 
 def default_shards(source: Source) -> int:
@@ -208,7 +241,9 @@ def default_shards(source: Source) -> int:
     TFDS on its own writes one file for every split under 128 MiB, which cannot be read in parallel.
     """
     sizes = [len(entries) for entries in source.splits.values()] or [0]
-    return max(1, min(min(sizes) // _SMALLEST_SHARD, max(_MIN_SHARDS, -(-max(sizes) // _IMAGES_PER_SHARD))))
+    return max(
+        1, min(min(sizes) // _SMALLEST_SHARD, max(_MIN_SHARDS, -(-max(sizes) // _IMAGES_PER_SHARD)))
+    )
 
 
 def bad_message(bad: list[Bad], config: StorageConfig) -> str:
@@ -231,13 +266,16 @@ def write_quarantine(path: Path, bad: list[Bad]) -> None:
 def lock_folder(folder: Path) -> Iterator[None]:
     """Holds a lock on the folder itself; the kernel ends it with the process, however that ends.
 
-    A builder that removes dead folders may have seen this one before it was locked; then it is made again.
+    A builder that removes dead folders may have seen this one before it was locked; then it is made
+    again.
     """
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            with contextlib.suppress(OSError):  # a file system without locks: then no folder is ever found dead
+            with contextlib.suppress(
+                OSError
+            ):  # a file system without locks: then no folder is ever found dead
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             if _is_still(folder, descriptor):
                 yield

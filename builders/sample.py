@@ -1,7 +1,8 @@
 """Draws synthetic photographs in both datasets' original layouts: `python -m builders.sample DIR`.
 
-The pictures stand in for EmotionROI and Twitter I, which may not be redistributed: same folders, list files, counts,
-sizes and oddities. A file's bytes depend on the arguments alone, never on the number of workers.
+The pictures stand in for EmotionROI and Twitter I, which may not be redistributed: same folders,
+list files, counts, sizes and oddities. A file's bytes depend on the arguments alone, never on the
+number of workers.
 """
 
 from __future__ import annotations
@@ -24,22 +25,26 @@ from PIL import Image, ImageFilter
 from rich.console import Console
 from rich.progress import track
 
-from builders.parallel import cores
-from builders.scene import MOODS, develop, paint
+from .parallel import cores
+from .scene import MOODS, develop, paint
 
 MARK = ".sample"  # the file that says that the folder is ours, and what drew it
 DATASETS = ("emotionroi", "twitter1")
 EMOTIONROI_SIZE, TWITTER1_SIZE = 1980, 1269  # images
 TEST_SHARE = 99 / 330  # of every EmotionROI class: its last numbers
 SMALL_SHARE = 67 / 1269  # of Twitter I: images whose short side is under 292 pixels
-# Twitter I by exact agreement level: (negative, positive) images; pairs of byte-identical files that the level adds;
-# lists; and the share of a picture's surroundings that shows its class (the annotators disagree where it is low).
+# Twitter I by exact agreement level: (negative, positive) images; pairs of byte-identical files
+# that the level adds; lists; and the share of a picture's surroundings that shows its class (the
+# annotators disagree where it is low).
 AGREEMENT = {5: (301, 581), 4: (126, 108), 3: (73, 80)}
 DUPLICATES = {5: 5, 4: 3, 3: 5}
 LISTS = {5: "twitter_five_agrees.txt", 4: "twitter_four_agrees.txt", 3: "twitter_three_agrees.txt"}
 PURITY = {5: 0.4, 4: 0.3, 3: 0.2}
 QUALITIES = (85, 94, 95, 96, 97)  # JPEG
-SENTIMENTS = (("anger", "disgust", "fear", "sadness"), ("joy", "surprise"))  # of Twitter I's labels 0 and 1
+SENTIMENTS = (
+    ("anger", "disgust", "fear", "sadness"),
+    ("joy", "surprise"),
+)  # of Twitter I's labels 0 and 1
 
 
 class Photo(NamedTuple):
@@ -60,7 +65,9 @@ def size_of(rng: np.random.Generator, photo: Photo) -> tuple[int, int]:
     """Height and width in pixels, distributed like the real dataset's."""
     if photo.dataset == "emotionroi":
         long = int(rng.choice([500, 640, 1024], p=[0.87, 0.09, 0.04]))
-        short = round(long * float(rng.choice([2 / 3, 3 / 4, 9 / 16, 1], p=[0.6, 0.28, 0.06, 0.06])))
+        short = round(
+            long * float(rng.choice([2 / 3, 3 / 4, 9 / 16, 1], p=[0.6, 0.28, 0.06, 0.06]))
+        )
         return (long, short) if rng.random() < 0.25 else (short, long)
     ratio = float(np.clip(np.exp(rng.normal(np.log(0.83), 0.33)), 0.55, 2.0))  # height / width
     width = int(rng.choice([599, 600, int(rng.integers(400, 599))], p=[0.5, 0.25, 0.25]))
@@ -82,10 +89,15 @@ def draw(seed: int, photo: Photo) -> tuple[bytes, bytes]:
     rng = np.random.default_rng([seed, DATASETS.index(photo.dataset), photo.number])
     scene = paint(rng, *size_of(rng, photo), MOODS[photo.mood], photo.purity)
     picture = Image.fromarray(develop(scene)).convert("L" if photo.grey else "RGB")
-    options: dict[str, Any] = {"quality": int(rng.choice(QUALITIES)), "progressive": photo.progressive}
+    options: dict[str, Any] = {
+        "quality": int(rng.choice(QUALITIES)),
+        "progressive": photo.progressive,
+    }
     if not photo.grey:
         options["subsampling"] = "4:2:0" if rng.random() < 0.4 else "4:4:4"
-    stimuli = Image.fromarray((255 * scene.stimuli).astype(np.uint8)).filter(ImageFilter.GaussianBlur(scene.side / 25))
+    stimuli = Image.fromarray((255 * scene.stimuli).astype(np.uint8)).filter(
+        ImageFilter.GaussianBlur(scene.side / 25)
+    )
     return jpeg(picture, **options), jpeg(stimuli, quality=85)
 
 
@@ -114,9 +126,13 @@ def emotionroi(n: int) -> tuple[list[Photo], dict[str, str]]:
             name, index = f"{mood}/{i + 1}.jpg", k + len(MOODS) * i
             image, stimuli = f"EmotionROI/images/{name}", f"EmotionROI/ground_truth/{name}"
             grey = index % 331 == 5  # six of 1,980
-            photos.append(Photo(image, "emotionroi", index, mood, 0.45, stimuli_path=stimuli, grey=grey))
+            photos.append(
+                Photo(image, "emotionroi", index, mood, 0.45, stimuli_path=stimuli, grey=grey)
+            )
             lists["training" if i < count - round(TEST_SHARE * count) else "testing"] += f"{name}\n"
-    return photos, {f"EmotionROI/training_testing_split/{name}.txt": text for name, text in lists.items()}
+    return photos, {
+        f"EmotionROI/training_testing_split/{name}.txt": text for name, text in lists.items()
+    }
 
 
 def agreement_cells(n: int) -> list[tuple[int, int]]:
@@ -135,7 +151,11 @@ def duplicate_pairs(rng: np.random.Generator, cells: Sequence[tuple[int, int]]) 
             copy = next(i for i in free if cells[i][0] == level)
             free.remove(copy)
             differ = level == 3 and k == 0
-            pairs[copy] = next(i for i in free if cells[i][0] >= level and (cells[i][1] != cells[copy][1]) == differ)
+            pairs[copy] = next(
+                i
+                for i in free
+                if cells[i][0] >= level and (cells[i][1] != cells[copy][1]) == differ
+            )
             free.remove(pairs[copy])
     return pairs
 
@@ -153,10 +173,16 @@ def twitter1(n: int, seed: int) -> tuple[list[Photo], dict[str, str]]:
         index = pairs.get(i, i)
         level, label = cells[index]
         mood = SENTIMENTS[label][index % len(SENTIMENTS[label])]
-        path, flags = f"Agg_AMT_Candidates/{name}", {"small": index in small, "progressive": index == single[0]}
+        path, flags = (
+            f"Agg_AMT_Candidates/{name}",
+            {"small": index in small, "progressive": index == single[0]},
+        )
         photos.append(Photo(path, "twitter1", index, mood, PURITY[level], **flags))
     order = rng.permutation(n).tolist()
-    lines = {level: [f"{names[i]} {cells[i][1]}\n" for i in order if cells[i][0] >= level] for level in LISTS}
+    lines = {
+        level: [f"{names[i]} {cells[i][1]}\n" for i in order if cells[i][0] >= level]
+        for level in LISTS
+    }
     return photos, {LISTS[level]: "".join(lines[level]) for level in LISTS}
 
 
@@ -184,9 +210,13 @@ def claim(folder: Path, mark: str) -> None:
     """
     if (folder / MARK).exists():
         if (found := (folder / MARK).read_text()) != mark:
-            raise click.UsageError(f"{folder} holds another sample ({found}; not {mark}). Name another folder.")
+            raise click.UsageError(
+                f"{folder} holds another sample ({found}; not {mark}). Name another folder."
+            )
     elif folder.exists() and any(not path.name.endswith(".part") for path in folder.iterdir()):
-        raise click.UsageError(f"{folder} holds files that are not a sample. Name a new or an empty folder.")
+        raise click.UsageError(
+            f"{folder} holds files that are not a sample. Name a new or an empty folder."
+        )
     save(folder / MARK, mark.encode())
     for part in folder.rglob("*.part"):  # of a run that was killed
         part.unlink(missing_ok=True)
@@ -218,16 +248,26 @@ def draw_all(folder: Path, seed: int, photos: Sequence[Photo], workers: int) -> 
 @click.command(cls=Command)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
-    "--images", type=click.IntRange(24), help="Images per dataset.  [default: 1980 and 1269, the real counts]"
+    "--images",
+    type=click.IntRange(24),
+    help="Images per dataset.  [default: 1980 and 1269, the real counts]",
 )
-@click.option("--dataset", type=click.Choice(["both", *DATASETS]), default="both", show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, other pictures.")
+@click.option(
+    "--dataset", type=click.Choice(["both", *DATASETS]), default="both", show_default=True
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Another seed, other pictures.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one per core]")
 def main(folder: Path, images: int | None, dataset: str, seed: int, workers: int | None) -> None:
     """Draws synthetic photographs into FOLDER, in EmotionROI's and Twitter I's original layouts.
 
-    The same arguments give the same bytes. A folder that holds anything else is refused; a run that was interrupted is
-    completed by repeating it.
+    The same arguments give the same bytes. A folder that holds anything else is refused; a run that
+    was interrupted is completed by repeating it.
     """
     claim(folder, f"sentiflow sample 1, images {images or 'all'}, seed {seed}")
     plans = {"emotionroi": lambda: emotionroi(images or EMOTIONROI_SIZE)}
@@ -238,7 +278,9 @@ def main(folder: Path, images: int | None, dataset: str, seed: int, workers: int
             if not (folder / path).exists():
                 save(folder / path, text.encode())
         drawn = draw_all(folder, seed, photos, workers or cores())
-        for _ in track(drawn, description=f"Drawing {name}", total=len(photos), console=Console(stderr=True)):
+        for _ in track(
+            drawn, description=f"Drawing {name}", total=len(photos), console=Console(stderr=True)
+        ):
             pass
     click.echo(f"The sample photographs are in {folder}")
 

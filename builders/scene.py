@@ -1,8 +1,9 @@
 """Draws the synthetic photographs: landscapes and close-ups of dead leaves.
 
-Opaque shapes, radii of density r**-3, cover one another; that is the known model of natural images' statistics (Lee,
-Mumford and Huang, "Occlusion models for natural images", IJCV 41, 2001). Surfaces carry noise of amplitude
-1 / f**slope. A class has its own colours, roughness and shapes, among others that it shares with the rest.
+Opaque shapes, radii of density r**-3, cover one another; that is the known model of natural images'
+statistics (Lee, Mumford and Huang, "Occlusion models for natural images", IJCV 41, 2001). Surfaces
+carry noise of amplitude 1 / f**slope. A class has its own colours, roughness and shapes, among
+others that it shares with the rest.
 """
 
 from __future__ import annotations
@@ -47,18 +48,25 @@ NATURE = Mood((0.09, 0.24, 0.27, 0.30), 0.45, 0.48, 0.9, 2, 0.25, 2.5, 1.2, 0.1,
 AIR = Mood((0.56, 0.58, 0.60), 0.40, 0.75, 1.3, 2, 0.0, 2.0, 0.0, 0.1, 0)
 
 
-def noise(rng: np.random.Generator, height: int, width: int, *slopes: float, stretch: float = 1.0) -> list[Floats]:
+def noise(
+    rng: np.random.Generator, height: int, width: int, *slopes: float, stretch: float = 1.0
+) -> list[Floats]:
     """One random surface per slope, of amplitude 1 / f**slope: float32 [height, width], mean 0, deviation 1."""
     rows, columns = (fft.next_fast_len(n, real=True) for n in (height, width))
     fy, fx = fft.fftfreq(rows)[:, None] * stretch, fft.rfftfreq(columns)[None] / stretch
     octaves = np.log(np.hypot(fy, fx) + 1e-9).astype(np.float32)
     white = rng.standard_normal((*octaves.shape, 2), np.float32).view(np.complex64)[..., 0]
     white[0, 0] = 0
-    surfaces = [fft.irfft2(white * np.exp(-slope * octaves), s=(rows, columns))[:height, :width] for slope in slopes]
+    surfaces = [
+        fft.irfft2(white * np.exp(-slope * octaves), s=(rows, columns))[:height, :width]
+        for slope in slopes
+    ]
     return [(surface - surface.mean()) / (surface.std() + 1e-6) for surface in surfaces]
 
 
-def colour(rng: np.random.Generator, mood: Mood, brightness: float = 1.0, saturation: float = 1.0) -> Floats:
+def colour(
+    rng: np.random.Generator, mood: Mood, brightness: float = 1.0, saturation: float = 1.0
+) -> Floats:
     """A colour of the mood's palette: float32 RGB [3, 1, 1] in [0, 1]."""
     hue = rng.choice(mood.hues) + rng.normal(0, 0.03)
     s = np.clip((mood.saturation + rng.normal(0, 0.10)) * saturation, 0.02, 0.95)
@@ -82,9 +90,15 @@ class Leaf(NamedTuple):
 class Scene:
     """A picture painted from back to front, float32 RGB [3, height, width] about [0, 1], and where its subject is."""
 
-    def __init__(self, rng: np.random.Generator, height: int, width: int, mood: Mood, purity: float) -> None:
+    def __init__(
+        self, rng: np.random.Generator, height: int, width: int, mood: Mood, purity: float
+    ) -> None:
         self.rng, self.height, self.width, self.side = rng, height, width, min(height, width)
-        self.mood, self.undertone, self.purity = mood, list(MOODS.values())[rng.integers(len(MOODS))], purity
+        self.mood, self.undertone, self.purity = (
+            mood,
+            list(MOODS.values())[rng.integers(len(MOODS))],
+            purity,
+        )
         self.pixels = np.zeros((3, height, width), np.float32)
         self.stimuli = np.zeros((height, width), np.float32)
         slope = float(mood.slope + rng.normal(0, 0.1))
@@ -104,7 +118,9 @@ class Scene:
         top, bottom = colour(self.rng, look, 0.95), colour(self.rng, look, 1.35, 0.45)
         y = np.linspace(0, 1, self.height, dtype=np.float32)[:, None]
         x = np.linspace(0, 1, self.width, dtype=np.float32)[None]
-        glow = np.exp(-((y - self.rng.uniform(0, 0.6)) ** 2 + (x - 0.5 - 0.5 * self.light[1]) ** 2) / 0.08)
+        glow = np.exp(
+            -((y - self.rng.uniform(0, 0.6)) ** 2 + (x - 0.5 - 0.5 * self.light[1]) ** 2) / 0.08
+        )
         (cloud,) = noise(self.rng, self.height, self.width, 1.5, stretch=0.5)
         cloud = np.clip(0.1 + 0.5 * cloud, 0, 1) * self.rng.uniform(0, 0.8)
         self.pixels[:] = top + (bottom - top) * y**0.8
@@ -115,19 +131,28 @@ class Scene:
         haze = self.pixels[:, int(horizon * self.height)].mean(-1)[:, None, None]
         y = np.arange(self.height, dtype=np.float32)[:, None]
         for near in np.linspace(0, 1, count).tolist():
-            outline = noise(self.rng, 1, self.width, 1.4)[0][0] * 0.06 * (1 - near) + horizon + 0.25 * near
+            outline = (
+                noise(self.rng, 1, self.width, 1.4)[0][0] * 0.06 * (1 - near)
+                + horizon
+                + 0.25 * near
+            )
             top = max(0, int((outline.min()) * self.height) - 2)
             cover = np.clip((y[top:] - outline * self.height) / 1.5 + 0.5, 0, 1)
             ground = haze + (colour(self.rng, self.look(), 0.75, 0.9) - haze) * (0.3 + 0.7 * near)
             relief = 1 + (0.06 + 0.2 * near) * (self.rough[top:] + 0.7 * self.fibre[top:])
-            self.pixels[:, top:] += cover * (ground * np.clip(relief, 0.3, 2) - self.pixels[:, top:])
+            self.pixels[:, top:] += cover * (
+                ground * np.clip(relief, 0.3, 2) - self.pixels[:, top:]
+            )
 
     def leaf(self, leaf: Leaf, mark: float = 0.0) -> None:
         """Paints one shape and its shadow, lit as the scene is; `mark` is what the stimuli map gets."""
         long, cos, sin = leaf.mood.stretch**0.5, math.cos(leaf.angle), math.sin(leaf.angle)
         soft = (leaf.blur + 1) * long / leaf.radius
         reach = max(1.5, 1.2 + 0.5 * soft) * leaf.radius
-        reach_y, reach_x = reach * math.hypot(long * sin, cos / long), reach * math.hypot(long * cos, sin / long)
+        reach_y, reach_x = (
+            reach * math.hypot(long * sin, cos / long),
+            reach * math.hypot(long * cos, sin / long),
+        )
         y0, y1 = max(0, int(leaf.y - reach_y)), min(self.height, int(leaf.y + reach_y))
         x0, x1 = max(0, int(leaf.x - reach_x)), min(self.width, int(leaf.x + reach_x))
         if y0 >= y1 or x0 >= x1:
@@ -145,7 +170,12 @@ class Scene:
         lit = u * self.light[1] + v * self.light[0]
         crisp = 1 / (1 + leaf.blur / 3)
         shadow = np.clip(1.25 - distance - 0.15 * lit, 0, 0.3) * crisp
-        relief = 1.05 + 0.35 * lit - 0.3 * distance**3 + crisp * (0.13 * self.rough[window] + 0.11 * self.fibre[window])
+        relief = (
+            1.05
+            + 0.35 * lit
+            - 0.3 * distance**3
+            + crisp * (0.13 * self.rough[window] + 0.11 * self.fibre[window])
+        )
         paint = (leaf.inner + (leaf.outer - leaf.inner) * np.clip(distance, 0, 1)) * relief
         area = self.pixels[:, y0:y1, x0:x1]
         area *= 1 - 1.8 * shadow
@@ -158,7 +188,9 @@ class Scene:
         far.sky()
         far.leaves(count, blur=0.12)
         for plane, blurred in zip(self.pixels, far.pixels, strict=True):
-            plane[:] = np.asarray(Image.fromarray(blurred).resize((self.width, self.height), Image.Resampling.BICUBIC))
+            plane[:] = np.asarray(
+                Image.fromarray(blurred).resize((self.width, self.height), Image.Resampling.BICUBIC)
+            )
         self.leaves(count // 4, blur=0.02)
 
     def leaves(self, count: int, blur: float) -> None:
@@ -167,7 +199,10 @@ class Scene:
         for near, radius in zip(np.linspace(0, 1, count).tolist(), radii.tolist(), strict=True):
             look = self.look()
             y, x = self.rng.uniform(-0.05, 1.05, 2) * (self.height, self.width)
-            inner, outer = colour(self.rng, look, 0.6 + 0.4 * near), colour(self.rng, look, 0.4 + 0.4 * near)
+            inner, outer = (
+                colour(self.rng, look, 0.6 + 0.4 * near),
+                colour(self.rng, look, 0.4 + 0.4 * near),
+            )
             angle, soft = self.rng.uniform(0, np.pi), (1.2 - near) * blur * self.side
             self.leaf(Leaf(float(y), float(x), radius, angle, soft, look, inner, outer))
 
@@ -175,7 +210,10 @@ class Scene:
         """Scatters shapes over the ground, smaller towards the horizon."""
         for near in np.sort(self.rng.uniform(0.05, 1, count)).tolist():
             look = self.look()
-            y, x = (horizon + 0.1 + (1 - horizon) * near) * self.height, self.rng.uniform(0, 1) * self.width
+            y, x = (
+                (horizon + 0.1 + (1 - horizon) * near) * self.height,
+                self.rng.uniform(0, 1) * self.width,
+            )
             radius = self.side * near * self.rng.uniform(0.02, 0.09)
             paint = colour(self.rng, look, 0.9)
             angle = look.angle + self.rng.normal(0, 0.3)
@@ -185,16 +223,23 @@ class Scene:
         """Paints the class's shapes, in focus, around a point near the centre, and some of another class's."""
         rng = self.rng
         y, x = rng.uniform(0.4, 0.65) * self.height, rng.uniform(0.33, 0.67) * self.width
-        own, others = max(1, rng.poisson(self.mood.shapes * 0.8)), rng.poisson(self.undertone.shapes * 0.5)
+        own, others = (
+            max(1, rng.poisson(self.mood.shapes * 0.8)),
+            rng.poisson(self.undertone.shapes * 0.5),
+        )
         for mood in [self.undertone] * others + [self.mood] * own:
             mark = float(mood is self.mood)
             radius = self.side * mood.size * rng.uniform(0.6, 1.25)
             at = y + rng.normal(0, 0.12) * self.height, x + rng.normal(0, 0.17) * self.width
             inner, outer = colour(rng, mood, 1.15), colour(rng, mood, 0.95)
-            self.leaf(Leaf(*at, radius, mood.angle + rng.normal(0, 0.2), 0.0, mood, inner, outer), mark)
+            self.leaf(
+                Leaf(*at, radius, mood.angle + rng.normal(0, 0.2), 0.0, mood, inner, outer), mark
+            )
             if mood.depth > 0.25:
                 heart = mood._replace(depth=0.0, stretch=1.0)
-                self.leaf(Leaf(*at, radius * 0.25, 0.0, 0.0, heart, outer * 0.55, outer * 0.35), mark)
+                self.leaf(
+                    Leaf(*at, radius * 0.25, 0.0, 0.0, heart, outer * 0.55, outer * 0.35), mark
+                )
 
 
 def develop(scene: Scene) -> NDArray[np.uint8]:
@@ -205,7 +250,9 @@ def develop(scene: Scene) -> NDArray[np.uint8]:
     exposure = rng.normal(1.0, 0.12) * (1 - rng.uniform(0.02, 0.2) * (y * y + x * x))
     pixels = np.clip(scene.pixels * exposure, 0, 1.4)
     pixels = 1.4 * pixels - 0.3 * pixels**3 - 0.06
-    pixels += rng.uniform(0.005, 0.025) * rng.standard_normal((scene.height, scene.width), np.float32)
+    pixels += rng.uniform(0.005, 0.025) * rng.standard_normal(
+        (scene.height, scene.width), np.float32
+    )
     return np.moveaxis(np.clip(pixels * 255 + 0.5, 0, 255).astype(np.uint8), 0, -1)
 
 

@@ -10,7 +10,7 @@ import tensorflow_datasets.public_api as tfds
 from tensorflow_datasets.core import hashing
 from tensorflow_datasets.core.utils import shard_utils
 
-from builders.sources import Entry
+from .sources import Entry
 
 
 def shuffled(split: str, entries: Sequence[Entry]) -> list[Entry]:
@@ -19,7 +19,9 @@ def shuffled(split: str, entries: Sequence[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: hasher.hash_key(entry.filename))
 
 
-def write(records: Iterator[bytes | None], count: int, *, template: Any, shards: int, writer: Any) -> Any:
+def write(
+    records: Iterator[bytes | None], count: int, *, template: Any, shards: int, writer: Any
+) -> Any:
     """Writes the files of one split, each record as soon as it is there.
 
     Args:
@@ -46,4 +48,6 @@ def write(records: Iterator[bytes | None], count: int, *, template: Any, shards:
     for shard, (start, end) in enumerate(itertools.pairwise([0, *ends])):
         path = template.sharded_filepath(shard_index=shard, num_shards=shards)
         writer.write(path, part(shard, end - start))
-    return tfds.core.SplitInfo(name=template.split, shard_lengths=lengths, num_bytes=size, filename_template=template)
+    return tfds.core.SplitInfo(
+        name=template.split, shard_lengths=lengths, num_bytes=size, filename_template=template
+    )

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from builders import parallel
-from builders.storage import DatasetError, check_file
+from . import parallel
+from .storage import DatasetError, check_file
 
 
 class Entry(NamedTuple):
@@ -61,7 +61,9 @@ def read_lines(path: Path) -> list[str]:
         DatasetError: the file cannot be read, or is not UTF-8.
     """
     text = read_text(path)
-    lines = (line.strip(" \t") for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    lines = (
+        line.strip(" \t") for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    )
     return [line for line in lines if line]
 
 
@@ -86,7 +88,9 @@ def same_content(paths: Sequence[Path]) -> list[int]:
     candidates = [i for size, group in by_size.items() if size and len(group) > 1 for i in group]
     first: dict[str, int] = {}
     groups = list(range(len(paths)))
-    for i, digest in zip(candidates, parallel.ordered_map(_digest, (paths[i] for i in candidates)), strict=True):
+    for i, digest in zip(
+        candidates, parallel.ordered_map(_digest, (paths[i] for i in candidates)), strict=True
+    ):
         if digest:
             groups[i] = first.setdefault(digest, i)
     return groups
@@ -114,11 +118,14 @@ def _digest(path: Path) -> str | None:
         return None
 
 
-def find(manual_dir: Path, folders: Sequence[str], recognise: Callable[[Path], Any], *, looked_for: str) -> Any:
+def find(
+    manual_dir: Path, folders: Sequence[str], recognise: Callable[[Path], Any], *, looked_for: str
+) -> Any:
     """What `recognise` says of the first folder under `manual_dir` that it knows.
 
     Raises:
-        DatasetError: it knows none; the message says what was looked for, where, and where to get it.
+        DatasetError: it knows none; the message says what was looked for, where, and where to get
+            it.
     """
     candidates = [manual_dir / folder for folder in folders]
     for candidate in candidates:

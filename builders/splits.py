@@ -8,8 +8,8 @@ from typing import Any
 
 from sklearn.model_selection import train_test_split
 
-from builders.sources import Bad, Entry, Source, repeats, same_content
-from builders.storage import DatasetError
+from .sources import Bad, Entry, Source, repeats, same_content
+from .storage import DatasetError
 
 SEED = 0  # of the stratified split
 _SMALLEST_CLASS = 20  # different images, so that 5 % of them is one
@@ -28,7 +28,9 @@ def stratified(entries: list[Entry]) -> dict[str, list[Entry]]:
             f" {rarest}. Add images, or arrange them in train, val and test folders."
         )
     options: dict[str, Any] = {"random_state": SEED, "shuffle": True}
-    train, rest, _, rest_labels = train_test_split(firsts, labels, train_size=0.8, stratify=labels, **options)
+    train, rest, _, rest_labels = train_test_split(
+        firsts, labels, train_size=0.8, stratify=labels, **options
+    )
     validation, test = train_test_split(rest, test_size=0.25, stratify=rest_labels, **options)
     chosen = {"train": set(train), "validation": set(validation), "test": set(test)}
     return {
@@ -40,7 +42,10 @@ def stratified(entries: list[Entry]) -> dict[str, list[Entry]]:
 def _copies(source: Source) -> list[list[tuple[str, Entry]]]:
     """Groups of files with the same bytes, each file with its split."""
     files = [(split, entry) for split, entries in source.splits.items() for entry in entries]
-    return [[files[i] for i in group] for group in repeats(same_content([entry.path for _, entry in files]))]
+    return [
+        [files[i] for i in group]
+        for group in repeats(same_content([entry.path for _, entry in files]))
+    ]
 
 
 def report_copies(source: Source) -> list[list[tuple[str, Entry]]]:
@@ -72,10 +77,14 @@ def refuse_copies(source: Source) -> None:
         last = group[-1]
         for split, entry in group:
             if split != last[0]:
-                source.bad.append(Bad(entry.filename, f"same bytes as {last[1].filename} (skip keeps the latter)"))
+                source.bad.append(
+                    Bad(entry.filename, f"same bytes as {last[1].filename} (skip keeps the latter)")
+                )
                 dropped.setdefault(split, set()).add(entry.filename)
     for split, names in dropped.items():
-        source.splits[split] = [entry for entry in source.splits[split] if entry.filename not in names]
+        source.splits[split] = [
+            entry for entry in source.splits[split] if entry.filename not in names
+        ]
 
 
 def _listing(group: Iterable[tuple[str, Entry]]) -> str:

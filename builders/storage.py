@@ -1,8 +1,9 @@
 """How one image is stored: the configuration, the check of a file, and the reference system's resize.
 
-The checks and the pixels are Pillow's, as in the reference system. Every mode is converted as it did, with
-`Image.convert("RGB")`: greyscale, palette and CMYK become RGB, an alpha channel is dropped, an animation gives its
-first frame, EXIF orientation is ignored, and 16-bit greyscale is cut off at 255 (`Stored.clipped` tells).
+The checks and the pixels are Pillow's, as in the reference system. Every mode is converted as it
+did, with `Image.convert("RGB")`: greyscale, palette and CMYK become RGB, an alpha channel is
+dropped, an animation gives its first frame, EXIF orientation is ignored, and 16-bit greyscale is
+cut off at 255 (`Stored.clipped` tells).
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ import numpy as np
 import tensorflow_datasets.public_api as tfds
 from PIL import Image, UnidentifiedImageError
 
-from builders import jpeg
+from . import jpeg
 
-# The reference system's image loader ("lanczos:random" and "lanczos:center" of its Keras `load_img`).
+# The reference system's image loader ("lanczos:random" and "lanczos:center" of its Keras
+# `load_img`).
 IMAGE_SIZE = 256  # pixels, side of the square that the network sees
 CROP_FRACTION = 0.875  # of the short side of the resized image
 INTERPOLATION = "lanczos"
@@ -37,10 +39,16 @@ INTERPOLATION = "lanczos"
 MAX_BYTES = 2**28  # of a file
 MAX_JPEG_SIDE = 65_500  # pixels, libjpeg's own limit
 MAX_PIXELS = 2**26  # of an image, as it is and as it is resized: 256 MiB in Pillow
-_LARGE_PIXELS = 2**24  # images above are handled one at a time, so that memory does not grow with the number of cores
+_LARGE_PIXELS = (
+    2**24
+)  # images above are handled one at a time, so that memory does not grow with the number of cores
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 # Modes that TensorFlow's decoder and Pillow turn into the same RGB values, by format.
-_SAME_IN_TENSORFLOW = {"JPEG": ("RGB", "L"), "PNG": ("RGB", "RGBA", "L", "LA", "P", "1"), "GIF": ("RGB", "L", "P")}
+_SAME_IN_TENSORFLOW = {
+    "JPEG": ("RGB", "L"),
+    "PNG": ("RGB", "RGBA", "L", "LA", "P", "1"),
+    "GIF": ("RGB", "L", "P"),
+}
 _large = threading.Lock()
 
 
@@ -70,26 +78,36 @@ class StorageConfig(tfds.core.BuilderConfig):
     description: str | None = None
     storage: str = "original"  # original: the files untouched; raw: resized pixels; jpeg: the same pixels as JPEG
     image_size: int = IMAGE_SIZE  # pixels, side of the window that will be cut from raw and jpeg
-    on_bad_image: str = "raise"  # raise: stop and name all of them; skip: leave them out and list them
+    on_bad_image: str = (
+        "raise"  # raise: stop and name all of them; skip: leave them out and list them
+    )
 
     def __post_init__(self) -> None:
         self.require("storage", ("original", "raw", "jpeg"))
         self.require("on_bad_image", ("raise", "skip"))
         if type(self.image_size) is not int or not 1 <= self.image_size <= 4096:
-            _refuse(f"image_size must be a whole number of 1 to 4096 pixels. Received: {self.image_size!r}")
+            _refuse(
+                f"image_size must be a whole number of 1 to 4096 pixels. Received: {self.image_size!r}"
+            )
         self.name = self.name or "_".join([self.stem(), *self.suffixes()])
         self.description = self.description or self.describe()
 
     def require(self, field: str, allowed: tuple[str, ...]) -> None:
         """Raises DatasetError unless the field's value is among those allowed."""
         if getattr(self, field) not in allowed:
-            _refuse(f"{field} must be one of {', '.join(allowed)}. Received: {getattr(self, field)!r}")
+            _refuse(
+                f"{field} must be one of {', '.join(allowed)}. Received: {getattr(self, field)!r}"
+            )
 
     def settings(self) -> dict[str, Any]:
         """The settings that differ from their defaults, as `tfds build --config` takes them."""
         inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
         own = [field for field in dataclasses.fields(self) if field.name not in inherited]
-        return {field.name: getattr(self, field.name) for field in own if getattr(self, field.name) != field.default}
+        return {
+            field.name: getattr(self, field.name)
+            for field in own
+            if getattr(self, field.name) != field.default
+        }
 
     def stem(self) -> str:
         """First part of the name, e.g. `raw256`."""
@@ -103,14 +121,20 @@ class StorageConfig(tfds.core.BuilderConfig):
         """One line for the catalogue."""
         if self.storage == "original":
             return "The files untouched (rare formats as PNG): any image size can be served."
-        form = "uncompressed pixels" if self.storage == "raw" else "JPEG of quality 95 without chroma subsampling"
+        form = (
+            "uncompressed pixels"
+            if self.storage == "raw"
+            else "JPEG of quality 95 without chroma subsampling"
+        )
         return f"Resized to a short side of {int(self.image_size / CROP_FRACTION)} pixels, {form}."
 
     def feature(self) -> tfds.features.FeatureConnector:
         """The feature that holds the image."""
         if self.storage == "raw":
             return tfds.features.Tensor(shape=(None, None, 3), dtype=np.uint8, encoding="bytes")
-        return tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg" if self.storage == "jpeg" else None)
+        return tfds.features.Image(
+            shape=(None, None, 3), encoding_format="jpeg" if self.storage == "jpeg" else None
+        )
 
     def metadata(self) -> dict[str, Any]:
         """What readers of the dataset need to know: how its pixels were made."""
@@ -143,7 +167,8 @@ class DividedConfig(StorageConfig):
 def cover_size(width: int, height: int, image_size: int = IMAGE_SIZE) -> tuple[int, int]:
     """Width and height, in pixels, of an image scaled so that its short side is `image_size / CROP_FRACTION`.
 
-    As in the reference system, an image that already is the square of `image_size` pixels is left as it is.
+    As in the reference system, an image that already is the square of `image_size` pixels is left
+    as it is.
     """
     if (width, height) == (image_size, image_size):
         return width, height
@@ -162,15 +187,23 @@ def store(path: Path, config: StorageConfig) -> Stored:
     """Reads, checks and converts one file; it is read once and decoded once.
 
     Raises:
-        BadImage: the file cannot be read or decoded in full, or is too large; see `MAX_BYTES` and `MAX_PIXELS`.
+        BadImage: the file cannot be read or decoded in full, or is too large; see `MAX_BYTES` and
+            `MAX_PIXELS`.
         DatasetError: a JPEG cannot be made, because no temporary file can be written.
     """
     data = read_bytes(path)
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image, _room(image, config.image_size):
+        with (
+            Image.open(io.BytesIO(data), formats=_FORMATS) as image,
+            _room(image, config.image_size),
+        ):
             size, form, mode = image.size, image.format or "", image.mode
             picture = _to_rgb(image)
-            value = _original(data, image, picture) if config.storage == "original" else _encode(picture, config)
+            value = (
+                _original(data, image, picture)
+                if config.storage == "original"
+                else _encode(picture, config)
+            )
             return Stored(value, mode.startswith("I;16"), size, form, mode)
     except (BadImage, DatasetError):
         raise
@@ -178,7 +211,9 @@ def store(path: Path, config: StorageConfig) -> Stored:
         raise BadImage("not an image, or its header is damaged") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImage(f"too many pixels (limit {MAX_PIXELS:,})") from None
-    except Exception as error:  # Pillow's decoders raise errors of many types when the bytes are damaged.
+    except (
+        Exception
+    ) as error:  # Pillow's decoders raise errors of many types when the bytes are damaged.
         raise BadImage(_decoding_reason(error)) from None
 
 
@@ -203,7 +238,9 @@ def _encode(picture: Image.Image, config: StorageConfig) -> bytes | np.ndarray:
         return pixels
     height, width, _ = pixels.shape
     if max(height, width) > MAX_JPEG_SIDE:
-        raise BadImage(f"too long ({width}x{height} when resized; a JPEG has at most {MAX_JPEG_SIDE:,} pixels a side)")
+        raise BadImage(
+            f"too long ({width}x{height} when resized; a JPEG has at most {MAX_JPEG_SIDE:,} pixels a side)"
+        )
     try:
         return jpeg.encode(pixels)
     except OSError as error:
@@ -254,7 +291,11 @@ def _reading_reason(error: OSError) -> str:
 
 def _decoding_reason(error: Exception) -> str:
     text = " ".join(str(error).split())
-    return "truncated" if "truncated" in text.lower() else f"cannot be decoded ({text or type(error).__name__})"
+    return (
+        "truncated"
+        if "truncated" in text.lower()
+        else f"cannot be decoded ({text or type(error).__name__})"
+    )
 
 
 @contextlib.contextmanager
@@ -263,8 +304,12 @@ def _room(image: Image.Image, image_size: int) -> Iterator[None]:
     width, height = cover_size(image.width, image.height, image_size)
     pixels = max(image.width * image.height, width * height)
     if pixels > MAX_PIXELS:
-        resized = "" if image.width * image.height > MAX_PIXELS else f", {width}x{height} when resized"
-        raise BadImage(f"too many pixels ({image.width}x{image.height}{resized}; limit {MAX_PIXELS:,})")
+        resized = (
+            "" if image.width * image.height > MAX_PIXELS else f", {width}x{height} when resized"
+        )
+        raise BadImage(
+            f"too many pixels ({image.width}x{image.height}{resized}; limit {MAX_PIXELS:,})"
+        )
     with _large if pixels > _LARGE_PIXELS else contextlib.nullcontext():
         yield
 
@@ -286,7 +331,8 @@ def quiet_pillow() -> Iterator[None]:
 def report_errors_in_one_line() -> None:
     """Makes a DatasetError that nobody catches end the process with its message and exit status 2.
 
-    `tfds build` belongs to TFDS and would print a traceback. Every other exception goes the usual way.
+    `tfds build` belongs to TFDS and would print a traceback. Every other exception goes the usual
+    way.
     """
     usual = sys.excepthook
 

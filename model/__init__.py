@@ -1,19 +1,20 @@
 """The trainer: networks, training runs, their evaluation and predictions. Keras 3, on TensorFlow or JAX."""
 
-import pipeline  # noqa: F401  # first: it loads the backends in the order that they bear
+from sentiflow import pipeline  # noqa: F401  # first: it loads the backends in the order that they bear
 
 # isort: split
 import keras
 import tensorflow as tf
 
 if keras.backend.backend() == "jax":
-    # TensorFlow only feeds the network here; it would take the memory of the GPU that JAX computes on.
+    # TensorFlow only feeds the network here; it would take the memory of the GPU that JAX computes
+    # on.
     tf.config.set_visible_devices([], "GPU")
 
-from model.backbones import BACKBONES
-from model.heads import HEADS
-from model.network import build
-from model.run import load
-from model.settings import TrainSettings
+from .backbones import BACKBONES
+from .heads import HEADS
+from .network import build
+from .run import load
+from .settings import TrainSettings
 
 __all__ = ["BACKBONES", "HEADS", "TrainSettings", "build", "load"]

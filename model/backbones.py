@@ -16,9 +16,10 @@ from typing import Any, Literal
 import keras
 from keras import applications
 
-from model import hub
-from model.settings import TrainSettings
-from pipeline import InputError
+from sentiflow.pipeline import InputError
+
+from . import hub
+from .settings import TrainSettings
 
 # Weight files that Keras reads.
 WEIGHT_SUFFIXES = (".h5", ".keras")
@@ -89,7 +90,8 @@ BACKBONES = {
 } | {
     preset: _hub(family, preset, *numbers)
     for family, preset, *numbers in (
-        # image size of the weights; side of a patch, channels, blocks, attention heads, channels inside a block
+        # image size of the weights; side of a patch, channels, blocks, attention heads, channels
+        # inside a block
         ("clip", "clip_vit_base_patch16", 224, 16, 768, 12, 12, 3072),
         ("clip", "clip_vit_base_patch32", 224, 32, 768, 12, 12, 3072),
         ("clip", "clip_vit_large_patch14", 224, 14, 1024, 24, 16, 4096),
@@ -139,7 +141,9 @@ def make_backbone(settings: TrainSettings, *, image_size: int) -> keras.Model:
     return model
 
 
-def _construct(settings: TrainSettings, constructor: Callable[..., keras.Model], **options: Any) -> keras.Model:
+def _construct(
+    settings: TrainSettings, constructor: Callable[..., keras.Model], **options: Any
+) -> keras.Model:
     try:
         return constructor(**options)
     except InputError:
@@ -155,17 +159,29 @@ def _from_hub(backbone: Backbone, options: dict[str, Any], settings: TrainSettin
         raise InputError(f"{rule}. Received: {weights}")
     size, fits = options["input_shape"][0], backbone.image_size
     if weights == backbone.preset and fits not in (None, size):
-        raise InputError(f"The weights of {settings.backbone} need --image_size {fits}. Received: {size}")
+        raise InputError(
+            f"The weights of {settings.backbone} need --image_size {fits}. Received: {size}"
+        )
     return _construct(settings, backbone.constructor, weights=weights, **options)
 
 
-def parse_options(options: tuple[str, ...], constructor: Callable[..., keras.Model]) -> dict[str, Any]:
+def parse_options(
+    options: tuple[str, ...], constructor: Callable[..., keras.Model]
+) -> dict[str, Any]:
     """Turns `key=value` texts into arguments of a backbone's constructor; values are Python literals or texts.
 
     Raises:
         InputError: a text has no `=`, or the constructor has no such argument that a user may set.
     """
-    ours = {"include_top", "weights", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation"}
+    ours = {
+        "include_top",
+        "weights",
+        "input_tensor",
+        "input_shape",
+        "pooling",
+        "classes",
+        "classifier_activation",
+    }
     ours |= {"include_preprocessing", "architecture", "name"}
     known = [name for name in inspect.signature(constructor).parameters if name not in ours]
     known += getattr(constructor, "keywords", {})  # what `_hub` has bound
@@ -173,7 +189,9 @@ def parse_options(options: tuple[str, ...], constructor: Callable[..., keras.Mod
     for option in options:
         key, separator, value = option.partition("=")
         if not separator:
-            raise InputError(f"backbone_options must be key=value, e.g. alpha=0.25. Received: {option}")
+            raise InputError(
+                f"backbone_options must be key=value, e.g. alpha=0.25. Received: {option}"
+            )
         if key not in known:
             raise InputError(
                 f"the backbone has no option {key}; it has {', '.join(known) or 'none'}. Received: {option}"
@@ -189,12 +207,16 @@ def _literal(text: str) -> Any:
         return text
 
 
-def _with_imagenet_weights(constructor: Callable[..., keras.Model], options: dict[str, Any]) -> keras.Model:
+def _with_imagenet_weights(
+    constructor: Callable[..., keras.Model], options: dict[str, Any]
+) -> keras.Model:
     try:
         with _download_timeout():
             return constructor(weights="imagenet", **options)
     except (ValueError, TypeError) as error:
-        raise InputError(f"{constructor.__name__} cannot be built with ImageNet weights: {error}") from error
+        raise InputError(
+            f"{constructor.__name__} cannot be built with ImageNet weights: {error}"
+        ) from error
     except Exception as error:  # Keras raises a plain Exception when a download fails
         raise InputError(
             f"The ImageNet weights of {constructor.__name__} are not in Keras' cache and cannot be downloaded "

@@ -1,6 +1,7 @@
 """Charts of the report: values to places in a plot, which the templates draw as inline SVG with HTML for all text.
 
-A plot is 100 wide and 100 high, y downwards, however large it is on the screen; lines and text keep their size.
+A plot is 100 wide and 100 high, y downwards, however large it is on the screen; lines and text keep
+their size.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from model.metrics import Calibration
+from .metrics import Calibration
 
 # Steps between ticks that are easy to read, times a power of ten.
 STEPS = (1, 2, 2.5, 5, 10)
@@ -95,13 +96,21 @@ def value_axis(low: float, high: float, *, text: Text, ticks: int = 4) -> Axis:
     """An axis that begins and ends with a tick and holds both values."""
     high = high if high > low else low + 1.0
     values = MaxNLocator(ticks, steps=STEPS).tick_values(low, high)
-    return Axis(float(values[0]), float(values[-1]), [(float(value), text(value)) for value in values])
+    return Axis(
+        float(values[0]), float(values[-1]), [(float(value), text(value)) for value in values]
+    )
 
 
 def epoch_axis(epochs: int, *, ticks: int = 5) -> Axis:
     """An axis of the epochs 1 to `epochs`, with half an epoch of room on either side."""
-    values = MaxNLocator(ticks, integer=True, steps=STEPS).tick_values(1, epochs) if epochs > 1 else [1]
-    return Axis(0.5, epochs + 0.5, [(float(value), f"{value:.0f}") for value in values if 1 <= value <= epochs])
+    values = (
+        MaxNLocator(ticks, integer=True, steps=STEPS).tick_values(1, epochs) if epochs > 1 else [1]
+    )
+    return Axis(
+        0.5,
+        epochs + 0.5,
+        [(float(value), f"{value:.0f}") for value in values if 1 <= value <= epochs],
+    )
 
 
 def by_epoch(
@@ -139,7 +148,11 @@ def by_epoch(
 def _epoch_column(epoch: int, lines: Sequence[Line], x: Axis, y: Axis, text: Text) -> Column:
     marks = []
     for name, role in {line.name: line.role for line in lines}.items():
-        values = [line.values[epoch - 1] for line in lines if line.name == name and len(line.values) >= epoch]
+        values = [
+            line.values[epoch - 1]
+            for line in lines
+            if line.name == name and len(line.values) >= epoch
+        ]
         if values:
             mean = float(np.mean(values))
             marks.append(Mark(name, role, text(mean), 100 - y.place(mean)))
@@ -148,7 +161,10 @@ def _epoch_column(epoch: int, lines: Sequence[Line], x: Axis, y: Axis, text: Tex
 
 
 def _path(values: Sequence[float], x: Axis, y: Axis) -> str:
-    points = [f"{x.place(epoch)} {round(100 - y.place(value), 2)}" for epoch, value in enumerate(values, 1)]
+    points = [
+        f"{x.place(epoch)} {round(100 - y.place(value), 2)}"
+        for epoch, value in enumerate(values, 1)
+    ]
     # A line without length is drawn as a dot, its ends being round.
     return "M" + ("L".join(points) if len(points) > 1 else f"{points[0]}h0")
 
@@ -162,21 +178,32 @@ def reliability(calibration: Calibration) -> tuple[Chart, Chart]:
     accurate, counted, bars, heights = [], [], [], []
     for i in np.flatnonzero(calibration.images):
         images, accuracy, confidence = (
-            float(values[i]) for values in (calibration.images, calibration.accuracy, calibration.confidence)
+            float(values[i])
+            for values in (calibration.images, calibration.accuracy, calibration.confidence)
         )
-        left, heading = round(100 * i / bins, 3), f"confidence {i / bins:.0%} to {(i + 1) / bins:.0%}"
+        left, heading = (
+            round(100 * i / bins, 3),
+            f"confidence {i / bins:.0%} to {(i + 1) / bins:.0%}",
+        )
         tall, high = share.place(accuracy), counts.place(images)
         bars.append(("held-out", left, 100 - tall, width, tall))
         heights.append(("muted", left, 100 - high, width, high))
         number = Mark("images", "muted", f"{images:.0f}", 100 - high)
         right = Mark("accuracy", "held-out", f"{accuracy:.1%}", 100 - tall)
         accurate.append(
-            Column(left, width, heading, [right, Mark("mean confidence", "guide", f"{confidence:.1%}", 0), number])
+            Column(
+                left,
+                width,
+                heading,
+                [right, Mark("mean confidence", "guide", f"{confidence:.1%}", 0), number],
+            )
         )
         counted.append(Column(left, width, heading, [number]))
     label = f"Accuracy by confidence; expected calibration error {calibration.error:.3f}."
     guide = ("perfect calibration", "M0 100L100 0")
     return (
         Chart("Accuracy", label, share, share, "confidence", accurate, bars=bars, guide=guide),
-        Chart("Images", "Images by confidence.", share, counts, "confidence", counted, bars=heights),
+        Chart(
+            "Images", "Images by confidence.", share, counts, "confidence", counted, bars=heights
+        ),
     )

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model import charts, results, run
-from pipeline import InputError
+from sentiflow.pipeline import InputError
+
+from . import charts, results, run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Group:
     def short(self) -> str:
         """The title where there is little room."""
         return (
-            f"Experiment\N{NO-BREAK SPACE}{self['experiment']}" if isinstance(self["experiment"], int) else self.title
+            f"Experiment\N{NO-BREAK SPACE}{self['experiment']}"
+            if isinstance(self["experiment"], int)
+            else self.title
         )
 
     def mean(self, name: str) -> float | None:
@@ -47,7 +50,9 @@ class Group:
     @property
     def deviation(self) -> float | None:
         """Standard deviation of the accuracy over the repeats (n - 1); None with fewer than two."""
-        return statistics.stdev(row["accuracy"] for row in self.rows) if len(self.rows) > 1 else None
+        return (
+            statistics.stdev(row["accuracy"] for row in self.rows) if len(self.rows) > 1 else None
+        )
 
     @property
     def published(self) -> float | str | None:
@@ -73,14 +78,22 @@ def compare(folder: Path) -> dict[str, Any]:
         rows = json.loads(path.read_text())
         groups, notes = gather(folder, rows), results.notes(rows)
     except FileNotFoundError:
-        raise InputError(f"{path} is missing. Name the --out folder of model.experiments.") from None
+        raise InputError(
+            f"{path} is missing. Name the --out folder of model.experiments."
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not the result of model.experiments: {error!r}") from error
     if not groups:
         raise InputError(f"{path} has no rows. Run model.experiments first.")
     comparisons = ablations(groups)
     literature = results.published({str(row["dataset"]).partition("/")[0] for row in rows})
-    shown = {"result": True, "experiments": True, "curves": True, "ablations": comparisons, "published": literature}
+    shown = {
+        "result": True,
+        "experiments": True,
+        "curves": True,
+        "ablations": comparisons,
+        "published": literature,
+    }
     return {
         "groups": groups,
         "runs": len(rows),
@@ -116,7 +129,11 @@ def _group(folder: Path, rows: list[dict[str, Any]]) -> Group:
 
 
 def _repeat(row: dict[str, Any]) -> str:
-    names = [f"{name}\N{NO-BREAK SPACE}{row[name]}" for name in ("fold", "seed") if row.get(name) is not None]
+    names = [
+        f"{name}\N{NO-BREAK SPACE}{row[name]}"
+        for name in ("fold", "seed")
+        if row.get(name) is not None
+    ]
     return " ".join(names) or "report"
 
 
@@ -124,7 +141,9 @@ def alike(groups: Sequence[Group]) -> dict[str, list[Group]]:
     """Groups that can be compared, by the dataset and protocol that they share."""
     members: dict[str, list[Group]] = {}
     for group in groups:
-        shared = [str(group[name]) for name in ("dataset", "protocol") if group[name] not in (None, "")]
+        shared = [
+            str(group[name]) for name in ("dataset", "protocol") if group[name] not in (None, "")
+        ]
         members.setdefault(", ".join(shared), []).append(group)
     return members
 
@@ -138,14 +157,21 @@ def curves(groups: Sequence[Group]) -> dict[str, list[tuple[Group, charts.Chart]
     told = [group for group in groups if group.histories]
     if not told:
         return {}
-    x = charts.epoch_axis(max(len(history) for group in told for history in group.histories), ticks=4)
-    losses = [row[name] for g in told for h in g.histories for row in h for name in ("loss", "val_loss")]
+    x = charts.epoch_axis(
+        max(len(history) for group in told for history in group.histories), ticks=4
+    )
+    losses = [
+        row[name] for g in told for h in g.histories for row in h for name in ("loss", "val_loss")
+    ]
     axes = {
         "accuracy": (charts.value_axis(0.0, 1.0, text=charts.percent), "{:.1%}".format),
         "loss": (charts.value_axis(0.0, max(losses), text=charts.plain), "{:.4f}".format),
     }
     return {
-        name: [(group, charts.by_epoch(group.short, _lines(group, name), x=x, y=y, text=text)) for group in told]
+        name: [
+            (group, charts.by_epoch(group.short, _lines(group, name), x=x, y=y, text=text))
+            for group in told
+        ]
         for name, (y, text) in axes.items()
     }
 
@@ -169,7 +195,11 @@ def ablations(groups: Sequence[Group]) -> list[tuple[str, charts.Axis, list[Grou
 
 
 def _accuracy_axis(groups: Sequence[Group]) -> charts.Axis:
-    ends = [_accuracy(group) + sign * (group.deviation or 0.0) for group in groups for sign in (-1.0, 1.0)]
+    ends = [
+        _accuracy(group) + sign * (group.deviation or 0.0)
+        for group in groups
+        for sign in (-1.0, 1.0)
+    ]
     ends += [group.published for group in groups if isinstance(group.published, float)]
     return charts.value_axis(max(min(ends), 0.0), min(max(ends), 1.0), text=charts.percent)
 

@@ -7,15 +7,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-import pipeline
-from model import targets
-from model.heads import Branches
+from sentiflow import pipeline
+
+from . import targets
+from .heads import Branches
 
 
 class OnDevice(Branches):
     """A network that is told which windows to look at, and looks them up in pixels that the accelerator holds.
 
-    What it is fed are the batches of `pipeline.load(..., cache="device")`. Trained are the network's own weights; to
+    What it is fed are the batches of `pipeline.load(..., cache="device")`. Trained are the
+    network's own weights; to
     save, save the network: the pixels belong to this model alone.
 
     Args:
@@ -27,7 +29,9 @@ class OnDevice(Branches):
         InputError: the pixels do not fit into the host's or the accelerator's memory.
     """
 
-    def __init__(self, network: keras.Model, data: pipeline.Dataset, inputs: pipeline.Settings) -> None:
+    def __init__(
+        self, network: keras.Model, data: pipeline.Dataset, inputs: pipeline.Settings
+    ) -> None:
         super().__init__(network, name="on_device")
         self.inputs = inputs
         self.ops: Any = keras.ops  # what the view is made with
@@ -40,7 +44,10 @@ class OnDevice(Branches):
                 trainable=False,
                 initializer=lambda *_, **__: pixels,
             )
-        except (tf.errors.ResourceExhaustedError, RuntimeError) as error:  # JAX's errors are RuntimeErrors
+        except (
+            tf.errors.ResourceExhaustedError,
+            RuntimeError,
+        ) as error:  # JAX's errors are RuntimeErrors
             room = f"{pixels.nbytes / 2**20:,.0f} MiB of pixels do not fit into the accelerator's memory"
             raise pipeline.InputError(f"{room}; use cache='memory'. ({error})") from error
 
@@ -50,7 +57,9 @@ class OnDevice(Branches):
         share = places.get("share")
         places = {name: value for name, value in places.items() if name != "share"}
         pixels = keras.ops.convert_to_tensor(self.pixels)
-        images = pipeline.see_places(pixels, places, ops=self.ops, image_size=size, preprocess=preprocess)
+        images = pipeline.see_places(
+            pixels, places, ops=self.ops, image_size=size, preprocess=preprocess
+        )
         if share is not None:
             images = targets.mix(images, share, ops=keras.ops)
         return super().call(images, training=training)

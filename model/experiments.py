@@ -1,7 +1,8 @@
 """`python -m model.experiments --out DIR`: the reference system's nine experiments, or an ablation, as a set of runs.
 
-OUT/runs/NAME/ are run folders as `model.train` writes them; OUT/results.json has a row for each, OUT/table.md is the
-table, OUT/report.html the report. The same command goes on where it was stopped.
+OUT/runs/NAME/ are run folders as `model.train` writes them; OUT/results.json has a row for each,
+OUT/table.md is the table, OUT/report.html the report. The same command goes on where it was
+stopped.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
-import pipeline
-from model import lockstep, recipe, report, results, train
-from model.settings import TrainSettings
-from pipeline import InputError, cli
+from sentiflow import cli, pipeline
+from sentiflow.pipeline import InputError
+
+from . import lockstep, recipe, report, results, train
+from .settings import TrainSettings
 
 FOLDS = 5
 AGREEMENTS: tuple[Literal[5, 4, 3], ...] = (5, 4, 3)
@@ -40,7 +42,9 @@ class Experiment:
     @property
     def name(self) -> str:
         """What is special about it."""
-        return f"batch {self.batch_size}, learning rate {self.learning_rate:g}, {self.epochs} epochs"
+        return (
+            f"batch {self.batch_size}, learning rate {self.learning_rate:g}, {self.epochs} epochs"
+        )
 
 
 EXPERIMENTS = (
@@ -70,7 +74,8 @@ def protocols(dataset: str, config: str, data_dir: str, *, folds: bool) -> list[
 
     Args:
         dataset: emotionroi, twitter1, or another.
-        config: storage, such as raw256; `CONFIG_official`, `CONFIG_folders` and `CONFIG_stratified` are taken as well.
+        config: storage, such as raw256; `CONFIG_official`, `CONFIG_folders` and `CONFIG_stratified`
+            are taken as well.
         data_dir: the folder given to `tfds build --data_dir`.
         folds: Twitter I: also 5-fold cross-validation at each agreement level that was built.
 
@@ -86,23 +91,33 @@ def protocols(dataset: str, config: str, data_dir: str, *, folds: bool) -> list[
             continue
         official = "official" if dataset == "emotionroi" else "as prepared"
         divided = "80/15/5" if dataset == "emotionroi" else "as prepared"
-        found.append(Protocol(divided if splits.get("validation") else official, f"{dataset}/{name}"))
+        found.append(
+            Protocol(divided if splits.get("validation") else official, f"{dataset}/{name}")
+        )
     if not found:
         raise missing[0]
     if dataset != "twitter1":
         return found
-    return [each for protocol in found for each in _of_twitter(protocol.dataset, data_dir, folds=folds)]
+    return [
+        each for protocol in found for each in _of_twitter(protocol.dataset, data_dir, folds=folds)
+    ]
 
 
 def _of_twitter(dataset: str, data_dir: str, *, folds: bool) -> Iterator[Protocol]:
     yield Protocol("first 20 %, agreement 5", dataset, {"agreement": 5, "fold": None})
     for agreement in AGREEMENTS if folds else ():
         try:
-            pipeline.open(dataset, data_dir=data_dir).describe(pipeline.Settings(agreement=agreement))
+            pipeline.open(dataset, data_dir=data_dir).describe(
+                pipeline.Settings(agreement=agreement)
+            )
         except InputError:  # it was built without the list
             continue
         for fold in range(FOLDS):
-            yield Protocol(f"{FOLDS}-fold, agreement {agreement}", dataset, {"agreement": agreement, "fold": fold})
+            yield Protocol(
+                f"{FOLDS}-fold, agreement {agreement}",
+                dataset,
+                {"agreement": agreement, "fold": fold},
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,15 +152,20 @@ def plan(
         variants: by name, the settings to change; each is a run in the experiment's stead.
 
     Raises:
-        InputError: a dataset or a setting does not allow it, or a folder holds a run of other settings.
+        InputError: a dataset or a setting does not allow it, or a folder holds a run of other
+            settings.
     """
     planned = []
     for experiment in experiments:
         for protocol in protocols(experiment.dataset, config, settings.data_dir, folds=folds):
             for seed in range(inputs.seed, inputs.seed + seeds):
-                chosen = dataclasses.replace(inputs, batch_size=experiment.batch_size, seed=seed, **protocol.choice)
+                chosen = dataclasses.replace(
+                    inputs, batch_size=experiment.batch_size, seed=seed, **protocol.choice
+                )
                 for name, changes in ({"": {}} if variants is None else variants).items():
-                    planned.append(_planned(experiment, protocol, settings, chosen, out, name, changes))
+                    planned.append(
+                        _planned(experiment, protocol, settings, chosen, out, name, changes)
+                    )
     return planned
 
 
@@ -158,8 +178,13 @@ def _planned(
     variant: str,
     changes: dict[str, Any],
 ) -> Planned:
-    fields: dict[str, Any] = {"learning_rate": experiment.learning_rate, "epochs": experiment.epochs}
-    fields |= {name: value for name, value in recipe.RECIPES[settings.recipe].items() if name in fields}
+    fields: dict[str, Any] = {
+        "learning_rate": experiment.learning_rate,
+        "epochs": experiment.epochs,
+    }
+    fields |= {
+        name: value for name, value in recipe.RECIPES[settings.recipe].items() if name in fields
+    }
     fields |= {"dataset": protocol.dataset} | changes
     parts = [
         str(experiment.number),
@@ -179,11 +204,14 @@ def _planned(
     return Planned(lockstep.Job(folder, record), labels)
 
 
-def perform(planned: list[Planned], *, out: Path, sequential: bool, console: Console) -> list[dict[str, Any]]:
+def perform(
+    planned: list[Planned], *, out: Path, sequential: bool, console: Console
+) -> list[dict[str, Any]]:
     """Makes the runs, and writes results.json, table.md and the report; returns all rows.
 
     Raises:
-        InputError: a run could not be trained to its end; the others were, and their rows are written.
+        InputError: a run could not be trained to its end; the others were, and their rows are
+            written.
     """
     labels = {each.job.out: each.labels for each in planned}
     order = [each.job.out.relative_to(out).as_posix() for each in planned]
@@ -251,7 +279,9 @@ def choose(only: str) -> list[Experiment]:
     numbers = [number.strip() for number in only.split(",")]
     wrong = [number for number in numbers if number not in known]
     if wrong:
-        raise InputError(f"only must be numbers of {', '.join(known)}, such as 1,8. Received: {only}")
+        raise InputError(
+            f"only must be numbers of {', '.join(known)}, such as 1,8. Received: {only}"
+        )
     return [known[number] for number in dict.fromkeys(numbers)]
 
 
@@ -267,24 +297,48 @@ def available(config: str, data_dir: str, console: Console) -> list[Experiment]:
             protocols(dataset, config, data_dir, folds=False)
         except InputError as error:
             errors[dataset] = error
-    left_out = [str(experiment.number) for experiment in EXPERIMENTS if experiment.dataset in errors]
+    left_out = [
+        str(experiment.number) for experiment in EXPERIMENTS if experiment.dataset in errors
+    ]
     if len(left_out) == len(EXPERIMENTS):
         raise InputError(" ".join(map(str, errors.values())))
     if left_out:
-        console.out(f"Left out: {', '.join(left_out)}. {' '.join(map(str, errors.values()))}", highlight=False)
+        console.out(
+            f"Left out: {', '.join(left_out)}. {' '.join(map(str, errors.values()))}",
+            highlight=False,
+        )
     return [experiment for experiment in EXPERIMENTS if experiment.dataset not in errors]
 
 
 @click.command(cls=cli.Command)
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder the set is written to."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder the set is written to.",
 )
-@click.option("--only", help="Numbers of experiments, such as 1,8.  [default: all; with --ablation, 1]")
-@click.option("--config", default="raw256", help="Storage config of the datasets; every division of it is used.")
-@click.option("--seeds", type=click.IntRange(1), default=1, help="Repeats; the first has the seed --seed.")
-@click.option("--folds", is_flag=True, help="Twitter I: 5-fold cross-validation at each agreement level as well.")
-@click.option("--ablation", is_flag=True, help="Variations of the recipe in the experiment's stead.")
-@click.option("--sequential", is_flag=True, help="One run after the other, each with a backbone of its own.")
+@click.option(
+    "--only", help="Numbers of experiments, such as 1,8.  [default: all; with --ablation, 1]"
+)
+@click.option(
+    "--config",
+    default="raw256",
+    help="Storage config of the datasets; every division of it is used.",
+)
+@click.option(
+    "--seeds", type=click.IntRange(1), default=1, help="Repeats; the first has the seed --seed."
+)
+@click.option(
+    "--folds",
+    is_flag=True,
+    help="Twitter I: 5-fold cross-validation at each agreement level as well.",
+)
+@click.option(
+    "--ablation", is_flag=True, help="Variations of the recipe in the experiment's stead."
+)
+@click.option(
+    "--sequential", is_flag=True, help="One run after the other, each with a backbone of its own."
+)
 @cli.options(TrainSettings, exclude=("dataset", "learning_rate", "epochs"))
 @cli.options(pipeline.Settings, exclude=("preprocess", "batch_size", "agreement", "fold"))
 @click.pass_context
@@ -301,17 +355,31 @@ def main(
 ) -> None:
     """The nine experiments of the reference system, their results beside the published ones.
 
-    Runs that share a frozen backbone are trained in one pass. The same command goes on after an interruption.
+    Runs that share a frozen backbone are trained in one pass. The same command goes on after an
+    interruption.
     """
     console = Console()
-    given = {name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    given = {
+        name
+        for name in options
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
     options = recipe.fill_in(options, given)
     settings, inputs = cli.build(TrainSettings, options), cli.build(pipeline.Settings, options)
     if ablation:
         only = only or "1"
     chosen = choose(only) if only else available(config, settings.data_dir, console)
     variants = recipe.ABLATION if ablation else None
-    planned = plan(chosen, settings, inputs, out=out, config=config, seeds=seeds, folds=folds, variants=variants)
+    planned = plan(
+        chosen,
+        settings,
+        inputs,
+        out=out,
+        config=config,
+        seeds=seeds,
+        folds=folds,
+        variants=variants,
+    )
     perform(planned, out=out, sequential=sequential, console=console)
 
 

@@ -13,14 +13,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from PIL import Image
 
-from model.heads import CLASS_MAPS
-from model.run import write_atomically
+from .heads import CLASS_MAPS
+from .run import write_atomically
 
 # Perceptually uniform, and dark where there is nothing to see.
 COLORS = matplotlib.colormaps["inferno"]
 
-# How much of an overlay is the map's colour; the rest is the photograph, in grey, or its own colours would be taken for
-# the map's.
+# How much of an overlay is the map's colour; the rest is the photograph, in grey, or its own
+# colours would be taken for the map's.
 OPACITY = 0.6
 
 # Classes whose maps are drawn, the most probable first.
@@ -32,25 +32,29 @@ DPI = 150
 def class_maps(network: keras.Model) -> keras.Model:
     """The network with its class activation maps: how much each place of the picture speaks for each class.
 
-    Heads that make class-wise maps, `wscnet` (in its detection branch) and `wildcat`, give these. For `gap` and
-    `linear` it is the dense layer, applied to what is pooled before it is pooled: the maps of Zhou, Khosla, Lapedriza,
-    Oliva, Torralba: "Learning Deep Features for Discriminative Localization", CVPR 2016, with the layer's bias, so that
-    a class's logit is the mean of its map. Grad-CAM (Selvaraju et al., ICCV 2017) gives the same maps for such
-    heads, but for the bias, a positive factor, and the negative places, which it sets to zero.
+    Heads that make class-wise maps, `wscnet` (in its detection branch) and `wildcat`, give these.
+    For `gap` and `linear` it is the dense layer, applied to what is pooled before it is pooled: the
+    maps of Zhou, Khosla, Lapedriza,
+    Oliva, Torralba: "Learning Deep Features for Discriminative Localization", CVPR 2016, with the
+    layer's bias, so that a class's logit is the mean of its map. Grad-CAM (Selvaraju et al., ICCV
+    2017) gives the same maps for such heads, but for the bias, a positive factor, and the negative
+    places, which it sets to zero.
 
     Args:
         network: made by `model.build`; its layers are shared.
 
     Returns:
-        A model from float32 [b, s, s, 3] to probabilities, float32 [b, classes], and maps, float32 [b, h, w, classes],
-        h and w being those of the backbone's feature map.
+        A model from float32 [b, s, s, 3] to probabilities, float32 [b, classes], and maps, float32
+        [b, h, w, classes], h and w being those of the backbone's feature map.
     """
     names = {layer.name for layer in network.layers}
     if CLASS_MAPS in names:
         maps = network.get_layer(CLASS_MAPS).output
     else:
         maps = network.get_layer("logits")(network.get_layer("pooled").input)
-    return keras.Model(network.inputs, [network.output, layers.Activation("linear", dtype="float32")(maps)])
+    return keras.Model(
+        network.inputs, [network.output, layers.Activation("linear", dtype="float32")(maps)]
+    )
 
 
 def heat(values: np.ndarray, size: int) -> np.ndarray:
@@ -63,7 +67,9 @@ def heat(values: np.ndarray, size: int) -> np.ndarray:
     Returns:
         float32 [size, size] in [0, 1]; all zeros if the map has one value everywhere.
     """
-    picture = Image.fromarray(values.astype(np.float32)).resize((size, size), Image.Resampling.BILINEAR)
+    picture = Image.fromarray(values.astype(np.float32)).resize(
+        (size, size), Image.Resampling.BILINEAR
+    )
     enlarged = np.asarray(picture)
     low, high = enlarged.min(), enlarged.max()
     return (enlarged - low) / (high - low) if high > low else np.zeros_like(enlarged)
@@ -84,7 +90,13 @@ def overlay(photo: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.round(mixed).astype(np.uint8)
 
 
-def draw(photo: np.ndarray, probabilities: np.ndarray, maps: np.ndarray, class_names: list[str], path: Path) -> None:
+def draw(
+    photo: np.ndarray,
+    probabilities: np.ndarray,
+    maps: np.ndarray,
+    class_names: list[str],
+    path: Path,
+) -> None:
     """A photograph beside the overlays of its most probable classes, as PNG.
 
     Args:
@@ -96,7 +108,10 @@ def draw(photo: np.ndarray, probabilities: np.ndarray, maps: np.ndarray, class_n
     """
     top = np.argsort(-probabilities, kind="stable")[:CLASSES_DRAWN]
     pictures = [photo, *(overlay(photo, maps[..., label]) for label in top)]
-    titles = ["as the model sees it", *(f"{class_names[label]}  {probabilities[label]:.1%}" for label in top)]
+    titles = [
+        "as the model sees it",
+        *(f"{class_names[label]}  {probabilities[label]:.1%}" for label in top),
+    ]
     figure = Figure(figsize=(2.9 * len(pictures) + 0.8, 3.2), layout="constrained")
     axes = figure.subplots(1, len(pictures))
     for axis, picture, title in zip(axes, pictures, titles, strict=True):

@@ -8,10 +8,12 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from model.settings import TrainSettings
-from pipeline import InputError
+from sentiflow.pipeline import InputError
 
-# The layer that gives one map a class, float32 [batch, height, width, classes], in heads that have such maps.
+from .settings import TrainSettings
+
+# The layer that gives one map a class, float32 [batch, height, width, classes], in heads that have
+# such maps.
 CLASS_MAPS = "class_maps"
 
 # The layer that gives the sentiment map of `wscnet`, float32 [batch, height, width, 1].
@@ -47,11 +49,13 @@ def linear(features: keras.KerasTensor, classes: int, settings: TrainSettings) -
 def wscnet(features: keras.KerasTensor, classes: int, settings: TrainSettings) -> keras.KerasTensor:
     """Weakly supervised coupled network: one branch finds where the sentiment is, the other classifies with it.
 
-    Detection: k maps a class, pooled over their places and averaged over k, are the logits v. The sentiment map is the
-    sum over the classes of v times the class's mean map. Classification: the features, and beside them the features
-    times the sentiment map, pooled, and one dense layer. Both branches are trained, see `auxiliary`.
+    Detection: k maps a class, pooled over their places and averaged over k, are the logits v. The
+    sentiment map is the sum over the classes of v times the class's mean map. Classification: the
+    features, and beside them the features times the sentiment map, pooled, and one dense layer.
+    Both branches are trained, see `auxiliary`.
 
-    Yang, She, Lai, Rosin, Yang: "Weakly Supervised Coupled Networks for Visual Sentiment Analysis", CVPR 2018.
+    Yang, She, Lai, Rosin, Yang: "Weakly Supervised Coupled Networks for Visual Sentiment Analysis",
+        CVPR 2018.
 
     Args:
         features: feature map, [batch, height, width, channels].
@@ -61,30 +65,39 @@ def wscnet(features: keras.KerasTensor, classes: int, settings: TrainSettings) -
     Returns:
         Probabilities of the classification branch, float32 [batch, classes].
     """
-    pool = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}[settings.wscnet_pooling]
+    pool = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}[
+        settings.wscnet_pooling
+    ]
     maps, class_maps = _class_wise_maps(features, classes, settings)
     pooled = layers.Reshape((classes, settings.maps_per_class))(pool(name="pooled_maps")(maps))
     logits = layers.Activation("linear", dtype="float32", name=AUXILIARY)(ops.mean(pooled, axis=-1))
-    weighted = layers.Multiply(dtype="float32")([class_maps, layers.Reshape((1, 1, classes), dtype="float32")(logits)])
+    weighted = layers.Multiply(dtype="float32")(
+        [class_maps, layers.Reshape((1, 1, classes), dtype="float32")(logits)]
+    )
     sentiment = ops.sum(weighted, axis=-1, keepdims=True)
     sentiment = layers.Activation("linear", dtype="float32", name=SENTIMENT_MAP)(sentiment)
-    coupled = layers.Concatenate(name="coupled")([features, layers.Multiply()([features, sentiment])])
+    coupled = layers.Concatenate(name="coupled")(
+        [features, layers.Multiply()([features, sentiment])]
+    )
     return _classify(pool(name="pooled")(coupled), classes, settings)
 
 
-def wildcat(features: keras.KerasTensor, classes: int, settings: TrainSettings) -> keras.KerasTensor:
+def wildcat(
+    features: keras.KerasTensor, classes: int, settings: TrainSettings
+) -> keras.KerasTensor:
     """Class-wise pooling of k maps a class by their mean, then spatial pooling of the most and least active places.
 
-    A class's logit is the mean of the kmax highest values of its map, plus alpha times the mean of the kmin lowest.
+    A class's logit is the mean of the kmax highest values of its map, plus alpha times the mean of
+    the kmin lowest.
 
-    Durand, Mordan, Thome, Cord: "WILDCAT: Weakly Supervised Learning of Deep ConvNets for Image Classification,
-    Pointwise Localization and Segmentation", CVPR 2017.
+    Durand, Mordan, Thome, Cord: "WILDCAT: Weakly Supervised Learning of Deep ConvNets for Image
+    Classification, Pointwise Localization and Segmentation", CVPR 2017.
 
     Args:
         features: feature map, [batch, height, width, channels].
         classes: number of classes.
-        settings: `maps_per_class`, `wildcat_kmax`, `wildcat_kmin`, `wildcat_alpha` and `dropout` (of whole feature
-            channels, as dropping pooled ones does in the other heads) are used.
+        settings: `maps_per_class`, `wildcat_kmax`, `wildcat_kmin`, `wildcat_alpha` and `dropout`
+            (of whole feature channels, as dropping pooled ones does in the other heads) are used.
 
     Returns:
         Probabilities, float32 [batch, classes].
@@ -96,7 +109,9 @@ def wildcat(features: keras.KerasTensor, classes: int, settings: TrainSettings) 
         features = layers.SpatialDropout2D(settings.dropout, name="dropout")(features)
     _, class_maps = _class_wise_maps(features, classes, settings)
     height, width = features.shape[1:3]
-    highest, lowest = (_places(settings, name, height * width) for name in ("wildcat_kmax", "wildcat_kmin"))
+    highest, lowest = (
+        _places(settings, name, height * width) for name in ("wildcat_kmax", "wildcat_kmin")
+    )
     values = layers.Permute((2, 1), dtype="float32")(
         layers.Reshape((height * width, classes), dtype="float32")(class_maps)
     )
@@ -117,8 +132,8 @@ HEADS: dict[str, Callable[[keras.KerasTensor, int, TrainSettings], keras.KerasTe
 def auxiliary(network: keras.Model) -> list[keras.KerasTensor]:
     """Probabilities, each float32 [batch, classes], that training holds against the labels beside the network's own.
 
-    The loss is the mean of all their cross-entropies: half and half for `wscnet`, whose detection branch is the one
-    here. The other heads have none.
+    The loss is the mean of all their cross-entropies: half and half for `wscnet`, whose detection
+    branch is the one here. The other heads have none.
     """
     logits = [layer.output for layer in network.layers if layer.name == AUXILIARY]
     return [layers.Softmax(dtype="float32")(tensor) for tensor in logits]
@@ -127,12 +142,13 @@ def auxiliary(network: keras.Model) -> list[keras.KerasTensor]:
 class Branches(keras.Model):
     """A network as it is trained: every branch against the same labels.
 
-    Its loss is the mean of what the compiled loss says of the network's probabilities and of each auxiliary branch's;
-    its metrics are those of the network's probabilities alone. It has no weights but the network's; to save, save the
-    network.
+    Its loss is the mean of what the compiled loss says of the network's probabilities and of each
+    auxiliary branch's; its metrics are those of the network's probabilities alone. It has no
+    weights but the network's; to save, save the network.
 
     Args:
-        network: images, or whatever it takes, to probabilities; or to the probabilities of all branches.
+        network: images, or whatever it takes, to probabilities; or to the probabilities of all
+            branches.
     """
 
     def __init__(self, network: keras.Model, **options: Any) -> None:
@@ -143,7 +159,9 @@ class Branches(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> list[Any]:
         """Probabilities of every branch, each float32 [batch, classes]; the network's own first."""
-        return keras.tree.flatten(self.branches(inputs, training=training))  # Keras unpacks a list of one
+        return keras.tree.flatten(
+            self.branches(inputs, training=training)
+        )  # Keras unpacks a list of one
 
     def compute_loss(
         self,
@@ -154,15 +172,21 @@ class Branches(keras.Model):
         training: bool = True,
     ) -> Any:
         """Mean of the losses of the branches."""
-        losses = [super(Branches, self).compute_loss(x, y, one, sample_weight, training) for one in y_pred]
+        losses = [
+            super(Branches, self).compute_loss(x, y, one, sample_weight, training) for one in y_pred
+        ]
         return ops.mean(ops.stack(losses))
 
-    def compute_metrics(self, x: Any, y: Any, y_pred: list[Any], sample_weight: Any = None) -> dict[str, Any]:
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: list[Any], sample_weight: Any = None
+    ) -> dict[str, Any]:
         """Metrics of the network's own probabilities."""
         return super().compute_metrics(x, y, y_pred[0], sample_weight)
 
 
-def _classify(pooled: keras.KerasTensor, classes: int, settings: TrainSettings) -> keras.KerasTensor:
+def _classify(
+    pooled: keras.KerasTensor, classes: int, settings: TrainSettings
+) -> keras.KerasTensor:
     if settings.dropout:
         pooled = layers.Dropout(settings.dropout, name="dropout")(pooled)
     logits = layers.Dense(classes, name="logits")(pooled)
@@ -175,8 +199,12 @@ def _class_wise_maps(
     """Maps [b, h, w, classes * k], map i of class c being channel c * k + i; and the mean map of each class."""
     height, width = features.shape[1:3]
     maps = layers.Conv2D(classes * settings.maps_per_class, 1, name="maps")(features)
-    by_class = layers.Reshape((height, width, classes, settings.maps_per_class), dtype="float32")(maps)
-    return maps, layers.Activation("linear", dtype="float32", name=CLASS_MAPS)(ops.mean(by_class, axis=-1))
+    by_class = layers.Reshape((height, width, classes, settings.maps_per_class), dtype="float32")(
+        maps
+    )
+    return maps, layers.Activation("linear", dtype="float32", name=CLASS_MAPS)(
+        ops.mean(by_class, axis=-1)
+    )
 
 
 def _places(settings: TrainSettings, name: str, places: int) -> int:

@@ -1,9 +1,10 @@
 """Runs that differ only in what follows the frozen backbone share its work: their heads are trained in lockstep.
 
-The order of the images and their augmentations are functions of seed, epoch and position (see `pipeline.draws`), not of
-the batch size. So one stream serves all of them: blocks of images go through the backbone once, and every head cuts its
-own batches from the features, as many an epoch as it would get alone, with its own optimiser, schedule and end. Nothing
-is kept of the features of training images. Each run gets the weights and the folder that `model.train` alone gives it;
+The order of the images and their augmentations are functions of seed, epoch and position (see
+`pipeline.draws`), not of the batch size. So one stream serves all of them: blocks of images go
+through the backbone once, and every head cuts its own batches from the features, as many an epoch
+as it would get alone, with its own optimiser, schedule and end. Nothing is kept of the features of
+training images. Each run gets the weights and the folder that `model.train` alone gives it;
 arithmetic in blocks of another size may change last bits.
 """
 
@@ -23,16 +24,18 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from model import network, precision, recipe, run, stepping, train
-from model.device import OnDevice
-from model.evaluate import evaluation_batches
-from model.heads import Branches
-from model.progress import epoch_row
-from model.settings import TrainSettings
-from model.targets import are_plain
-from pipeline import InputError
+from sentiflow.pipeline import InputError
 
-# Features of the held-out split, which never change, are kept if they take no more than so many bytes.
+from . import network, precision, recipe, run, stepping, train
+from .device import OnDevice
+from .evaluate import evaluation_batches
+from .heads import Branches
+from .progress import epoch_row
+from .settings import TrainSettings
+from .targets import are_plain
+
+# Features of the held-out split, which never change, are kept if they take no more than so many
+# bytes.
 KEPT_BYTES = 2**30
 
 # Settings of training that the features of an image depend on.
@@ -65,7 +68,9 @@ class Job:
     def alone(self) -> bool:
         """Whether training changes the backbone, or wants what blocks of features cannot give."""
         settings, last_batch = self.record.train, self.record.inputs.last_batch
-        return bool(settings.fine_tune or settings.mixup or settings.tensorboard) or last_batch not in ("auto", "drop")
+        return bool(
+            settings.fine_tune or settings.mixup or settings.tensorboard
+        ) or last_batch not in ("auto", "drop")
 
 
 def groups(jobs: Iterable[Job]) -> list[list[Job]]:
@@ -122,7 +127,12 @@ def train_all(
     """
     console = console or Console()
     parts = [[job] for job in jobs] if sequential else groups(jobs)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     task = bar.add_task("", total=sum(map(work, parts)))
     failures: list[str] = []
@@ -134,18 +144,24 @@ def train_all(
             if len(group) == 1:
                 failures += _train_alone(group[0], console, bar, on_finished)
             else:
-                failures += _Group(group, console, lambda n: bar.advance(task, n), on_finished).train()
+                failures += _Group(
+                    group, console, lambda n: bar.advance(task, n), on_finished
+                ).train()
             gc.collect()  # networks refer to themselves: they would stay until there is no memory left for the next
     if failures:
         raise InputError(" ".join(failures))
 
 
-def _train_alone(job: Job, console: Console, bar: Progress, on_finished: Callable[[Job], None]) -> list[str]:
+def _train_alone(
+    job: Job, console: Console, bar: Progress, on_finished: Callable[[Job], None]
+) -> list[str]:
     if not bar.disable:
         bar.stop()  # the run shows its own
     try:
         if not run.finished(job.out):
-            train.train(job.record.train, job.record.inputs, out=job.out, resume=True, console=console)
+            train.train(
+                job.record.train, job.record.inputs, out=job.out, resume=True, console=console
+            )
         on_finished(job)
     except InputError as error:
         return [f"{job.out}: {error}"]
@@ -170,7 +186,9 @@ class _Head:
         head = network.head_of(self.network)
         if len(head.outputs) > 1:
             head = Branches(head)
-        settings = dataclasses.replace(self.job.record.train, steps_per_execution=1)  # steps are called one by one
+        settings = dataclasses.replace(
+            self.job.record.train, steps_per_execution=1
+        )  # steps are called one by one
         recipe.compile_with(self.network.optimizer, head, settings)
         return head
 
@@ -192,7 +210,8 @@ class _Features:
     """What the shared backbone makes of the images: the one stream that all heads of a group are trained on.
 
     Args:
-        record: of the stream: its `batch_size` is that of the blocks, its `epochs` the most of any head.
+        record: of the stream: its `batch_size` is that of the blocks, its `epochs` the most of any
+            head.
         model: one of the group's networks.
         epoch: the epoch, from 0, that comes next.
     """
@@ -223,7 +242,9 @@ class _Features:
         """The held-out split: features and labels."""
         if self._kept is not None:
             return self._kept
-        return ((self._forward(batch), labels) for batch, labels in self._held_out.as_numpy_iterator())
+        return (
+            (self._forward(batch), labels) for batch, labels in self._held_out.as_numpy_iterator()
+        )
 
 
 class _Group:
@@ -237,22 +258,37 @@ class _Group:
     """
 
     def __init__(
-        self, jobs: list[Job], console: Console, advance: Callable[[int], None], on_finished: Callable[[Job], None]
+        self,
+        jobs: list[Job],
+        console: Console,
+        advance: Callable[[int], None],
+        on_finished: Callable[[Job], None],
     ) -> None:
-        self.jobs, self.console, self.advance, self.on_finished = jobs, console, advance, on_finished
+        self.jobs, self.console, self.advance, self.on_finished = (
+            jobs,
+            console,
+            advance,
+            on_finished,
+        )
         record = jobs[0].record
         self.epochs = epochs(jobs)
-        # All blocks have one size, the last of an epoch too, so that one program serves them. Their labels are plain.
+        # All blocks have one size, the last of an epoch too, so that one program serves them. Their
+        # labels are plain.
         self.record = dataclasses.replace(
             record,
-            train=TrainSettings(epochs=self.epochs, **{name: getattr(record.train, name) for name in SHARED}),
-            inputs=dataclasses.replace(record.inputs, batch_size=max(job.batch_size for job in jobs), last_batch="pad"),
+            train=TrainSettings(
+                epochs=self.epochs, **{name: getattr(record.train, name) for name in SHARED}
+            ),
+            inputs=dataclasses.replace(
+                record.inputs, batch_size=max(job.batch_size for job in jobs), last_batch="pad"
+            ),
         )
         self.failures: list[str] = []
 
     def train(self) -> list[str]:
         """Trains and finishes all runs; returns why some could not be."""
-        # Every head is a program of its own, which TensorFlow takes for one that is compiled in vain over and over.
+        # Every head is a program of its own, which TensorFlow takes for one that is compiled in
+        # vain over and over.
         tf.get_logger().setLevel("ERROR")
         with precision.policy(self.record.environment["precision"]):
             heads = self._finish(self._open())
@@ -269,7 +305,9 @@ class _Group:
             return []
         settings = self.record.train
         if all((job.out / run.STATE).exists() for job in jobs):
-            settings = dataclasses.replace(settings, weights="none")  # the checkpoints hold all of them
+            settings = dataclasses.replace(
+                settings, weights="none"
+            )  # the checkpoints hold all of them
         size, seed = self.record.inputs.image_size, train.seed_of(self.record)
         shared = network.Shared.make(settings, image_size=size, seed=seed)
         return [_Head(job, shared) for job in jobs]
@@ -287,7 +325,10 @@ class _Group:
             began, waited = time.perf_counter(), features.waited()
             figures = self._epoch(active, features)
             seconds, waited = time.perf_counter() - began, features.waited() - waited
-            share = {"seconds": seconds / len(active), "waited": waited / len(active)}  # of the pass, for each head
+            share = {
+                "seconds": seconds / len(active),
+                "waited": waited / len(active),
+            }  # of the pass, for each head
             for head, figure in zip(active, self._evaluate(active, figures, features), strict=True):
                 if not self._keep(head, figure, **share):
                     heads.remove(head)
@@ -319,7 +360,9 @@ class _Group:
             for figure, end in zip(figures, ends, strict=True)
         ]
 
-    def _keep(self, head: _Head, figures: dict[str, float], *, seconds: float, waited: float) -> bool:
+    def _keep(
+        self, head: _Head, figures: dict[str, float], *, seconds: float, waited: float
+    ) -> bool:
         try:
             head.keep(figures, seconds=seconds, waited=waited)
         except InputError as error:
@@ -338,4 +381,6 @@ class _Group:
     def _report(self, epoch: int, heads: list[_Head], seconds: float) -> None:
         if not self.console.is_terminal:  # there is no bar
             rate = f"{self.jobs[0].images / seconds:.0f} images/s"
-            self.console.out(f"epoch {epoch + 1}/{self.epochs}  {len(heads)} heads  {rate}", highlight=False)
+            self.console.out(
+                f"epoch {epoch + 1}/{self.epochs}  {len(heads)} heads  {rate}", highlight=False
+            )

@@ -24,12 +24,17 @@ class Calibration:
     def error(self) -> float:
         """Expected calibration error: mean of |accuracy - confidence| over the bins, weighted by their images.
 
-        Guo, Pleiss, Sun, Weinberger: "On Calibration of Modern Neural Networks", ICML 2017, equation 3.
+        Guo, Pleiss, Sun, Weinberger: "On Calibration of Modern Neural Networks", ICML 2017,
+            equation 3.
         """
-        return float(np.sum(self.images * np.abs(self.accuracy - self.confidence)) / np.sum(self.images))
+        return float(
+            np.sum(self.images * np.abs(self.accuracy - self.confidence)) / np.sum(self.images)
+        )
 
 
-def calibration(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = CALIBRATION_BINS) -> Calibration:
+def calibration(
+    probabilities: np.ndarray, labels: np.ndarray, *, bins: int = CALIBRATION_BINS
+) -> Calibration:
     """Sorts images into the bins (0, 1/bins], ..., (1 - 1/bins, 1] of confidence.
 
     Args:
@@ -42,11 +47,16 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = CA
     bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     images = np.bincount(bin_of, minlength=bins)
     divisor = np.maximum(images, 1)
-    means = [np.bincount(bin_of, weights=values, minlength=bins) / divisor for values in (confidence, correct)]
+    means = [
+        np.bincount(bin_of, weights=values, minlength=bins) / divisor
+        for values in (confidence, correct)
+    ]
     return Calibration(images, *means)
 
 
-def evaluate(probabilities: np.ndarray, labels: np.ndarray, class_names: list[str]) -> dict[str, Any]:
+def evaluate(
+    probabilities: np.ndarray, labels: np.ndarray, class_names: list[str]
+) -> dict[str, Any]:
     """All figures of an evaluation, every image counted once, as plain JSON values.
 
     Args:
@@ -55,12 +65,18 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, class_names: list[st
         class_names: names of the classes.
 
     Returns:
-        `images`, `accuracy`, `loss` (mean cross-entropy, nats), `macro_f1`, `expected_calibration_error`,
-        `per_class` (precision, recall, f1-score, support of each class), `confusion_matrix` (rows: true class).
+        `images`, `accuracy`, `loss` (mean cross-entropy, nats), `macro_f1`,
+        `expected_calibration_error`, `per_class` (precision, recall, f1-score, support of each
+        class), `confusion_matrix` (rows: true class).
     """
     predicted, indices = probabilities.argmax(axis=1), range(len(class_names))
     report = classification_report(
-        labels, predicted, labels=indices, target_names=class_names, output_dict=True, zero_division=0
+        labels,
+        predicted,
+        labels=indices,
+        target_names=class_names,
+        output_dict=True,
+        zero_division=0,
     )
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return {
@@ -70,7 +86,9 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, class_names: list[st
         "loss": float(-np.mean(np.log(np.clip(chosen, 1e-7, 1.0)))),
         "macro_f1": float(report["macro avg"]["f1-score"]),
         "expected_calibration_error": calibration(probabilities, labels).error,
-        "per_class": {name: {key: float(value) for key, value in report[name].items()} for name in class_names},
+        "per_class": {
+            name: {key: float(value) for key, value in report[name].items()} for name in class_names
+        },
         "confusion_matrix": confusion_matrix(labels, predicted, labels=indices).tolist(),
     }
 

@@ -11,10 +11,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from model.backbones import make_backbone
-from model.heads import HEADS, auxiliary
-from model.settings import TrainSettings
-from pipeline import InputError
+from sentiflow.pipeline import InputError
+
+from .backbones import make_backbone
+from .heads import HEADS, auxiliary
+from .settings import TrainSettings
 
 # The layer whose output is the backbone's feature map, [batch, height, width, channels].
 FEATURES = "features"
@@ -36,7 +37,8 @@ def build(
         backbone: a frozen one to share with other networks, instead of one of its own.
 
     Returns:
-        A model from float32 [batch, image_size, image_size, 3] to probabilities, float32 [batch, classes].
+        A model from float32 [batch, image_size, image_size, 3] to probabilities, float32 [batch,
+        classes].
 
     Raises:
         InputError: a name or option is unknown, or the weights are not to be had.
@@ -48,7 +50,8 @@ def build(
     # training=False: BatchNormalization uses its stored statistics, whatever is trained.
     features = layers.Identity(name=FEATURES)(backbone(images, training=False))
     if settings.standardise:
-        # Without trained parameters, and never in training mode: what `standardise` puts there stays.
+        # Without trained parameters, and never in training mode: what `standardise` puts there
+        # stays.
         features = layers.BatchNormalization(
             center=False, scale=False, epsilon=SMALLEST_VARIANCE, trainable=False, name=STANDARDISED
         )(features)
@@ -66,7 +69,9 @@ def standardise(model: keras.Model, batches: Iterable[Any]) -> None:
     backbone = keras.Model(model.inputs, layer.input)
     count, total, squares = 0, np.float64(0), np.float64(0)
     for batch in batches:
-        features = keras.ops.convert_to_numpy(keras.ops.cast(backbone.predict_on_batch(batch), "float32"))
+        features = keras.ops.convert_to_numpy(
+            keras.ops.cast(backbone.predict_on_batch(batch), "float32")
+        )
         features = features.reshape(-1, features.shape[-1]).astype(np.float64)
         count += len(features)
         total, squares = total + features.sum(axis=0), squares + (features**2).sum(axis=0)
@@ -83,7 +88,8 @@ def fine_tune(model: keras.Model, count: int) -> None:
 def head_of(model: keras.Model) -> keras.Model:
     """The part of a network behind the backbone's features, with the network's own layers and weights.
 
-    Its outputs are those of the network and, behind them, its auxiliary branches, see `heads.auxiliary`.
+    Its outputs are those of the network and, behind them, its auxiliary branches, see
+    `heads.auxiliary`.
     """
     return keras.Model(features_of(model).outputs, [*model.outputs, *auxiliary(model)], name="head")
 
@@ -99,7 +105,8 @@ class Shared:
 
     Attributes:
         backbone: as `build` takes it.
-        random_state: Python's random state after the backbone was made; what Keras initialises heads from.
+        random_state: Python's random state after the backbone was made; what Keras initialises
+            heads from.
         statistics: mean and variance of the features, float32 [channels] each, once they are known.
     """
 
@@ -134,17 +141,21 @@ class Shared:
 def unfreeze(backbone: keras.Model, count: int) -> None:
     """Freezes every layer of the backbone but the last `count`; BatchNormalization stays frozen among these too.
 
-    That keeps training on a CPU reproducible as well: TensorFlow's gradients of its scales differ in their last bits
-    from run to run, those of convolutions and biases do not.
+    That keeps training on a CPU reproducible as well: TensorFlow's gradients of its scales differ
+    in their last bits from run to run, those of convolutions and biases do not.
 
     Raises:
         InputError: the backbone has fewer layers.
     """
     # An encoder of keras-hub is a model among them.
-    parts = [layer.layers if isinstance(layer, keras.Model) else [layer] for layer in backbone.layers]
+    parts = [
+        layer.layers if isinstance(layer, keras.Model) else [layer] for layer in backbone.layers
+    ]
     flat = [layer for part in parts for layer in part]
     if count > len(flat):
-        raise InputError(f"fine_tune must be at most the backbone's {len(flat)} layers. Received: {count}")
+        raise InputError(
+            f"fine_tune must be at most the backbone's {len(flat)} layers. Received: {count}"
+        )
     first = len(flat) - count
     for index, layer in enumerate(flat):
         layer.trainable = index >= first and not isinstance(layer, layers.BatchNormalization)

@@ -14,10 +14,11 @@ import keras
 import numpy as np
 from PIL import Image
 
-from model import explain, run
-from pipeline import InputError, preview
-from pipeline.records import Records
-from pipeline.view import normalise
+from sentiflow.pipeline import InputError, preview
+from sentiflow.pipeline.records import Records
+from sentiflow.pipeline.view import normalise
+
+from . import explain, run
 
 # How many, and how large: a whole report stays far below 3 MB.
 RIGHT, WRONG, SHEET, VIEWS = 6, 6, 3, 4
@@ -62,7 +63,9 @@ def read_predictions(path: Path, class_names: list[str]) -> Predictions:
         rows = list(csv.DictReader(file))
     labels = np.array([class_names.index(row["label"]) for row in rows], np.int64)
     values = [[float(row[name]) for name in class_names] for row in rows]
-    return Predictions([row["filename"] for row in rows], labels, np.array(values).reshape(-1, len(class_names)))
+    return Predictions(
+        [row["filename"] for row in rows], labels, np.array(values).reshape(-1, len(class_names))
+    )
 
 
 def most_confident(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +78,12 @@ def most_confident(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
 
 
 def photos(
-    record: run.Record, network: keras.Model, predictions: Predictions, chosen: np.ndarray, *, split: str
+    record: run.Record,
+    network: keras.Model,
+    predictions: Predictions,
+    chosen: np.ndarray,
+    *,
+    split: str,
 ) -> list[Photo]:
     """The chosen predictions' pictures.
 
@@ -90,7 +98,9 @@ def photos(
     names = [predictions.filenames[i] for i in chosen]
     missing = [name for name in names if name not in positions]
     if missing:
-        raise InputError(f"{record.dataset['name']} does not hold {missing[0]}; it is not the one that was evaluated.")
+        raise InputError(
+            f"{record.dataset['name']} does not hold {missing[0]}; it is not the one that was evaluated."
+        )
     settings = dataclasses.replace(record.inputs, crop="center", cache="none").evaluation()
     pixels = preview.seen(records, np.array([positions[name] for name in names]), 0, settings)
     overlays = _overlays(record, network, pixels, predictions.predicted[chosen])
@@ -108,15 +118,20 @@ def photos(
     ]
 
 
-def _overlays(record: run.Record, network: keras.Model, pixels: np.ndarray, predicted: np.ndarray) -> list[np.ndarray]:
+def _overlays(
+    record: run.Record, network: keras.Model, pixels: np.ndarray, predicted: np.ndarray
+) -> list[np.ndarray]:
     """Every picture under the activation map of the class that was predicted of it."""
     images = normalise(pixels.astype(np.float32), record.inputs.preprocess)
     model = explain.class_maps(network)
-    # TensorFlow is done with a few pictures before it has compiled anything; JAX would compile every operation alone.
+    # TensorFlow is done with a few pictures before it has compiled anything; JAX would compile
+    # every operation alone.
     alone = keras.backend.backend() == "tensorflow"
     _, maps = model([images], training=False) if alone else model.predict_on_batch(images)
     maps = keras.ops.convert_to_numpy(maps)
-    return [explain.overlay(picture, maps[i, ..., predicted[i]]) for i, picture in enumerate(pixels)]
+    return [
+        explain.overlay(picture, maps[i, ..., predicted[i]]) for i, picture in enumerate(pixels)
+    ]
 
 
 def contact_sheet(record: run.Record) -> dict[str, list[str]]:
@@ -141,8 +156,8 @@ def card(record: run.Record) -> dict[str, Any]:
     """What there is to know about a dataset.
 
     Returns:
-        `counts` (images by class, for every split), `bytes` on disk, `facts` (metadata.json), `bad` (the rows of
-        quarantine.tsv).
+        `counts` (images by class, for every split), `bytes` on disk, `facts` (metadata.json), `bad`
+        (the rows of quarantine.tsv).
 
     Raises:
         InputError: the dataset is not there.
@@ -151,7 +166,10 @@ def card(record: run.Record) -> dict[str, Any]:
     place = Path(record.data.folder)
     classes = len(record.dataset["class_names"])
     splits = [name for name, images in record.dataset["splits"].items() if images and name != "all"]
-    counts = {split: np.bincount(_open(record, split).label, minlength=classes).tolist() for split in splits}
+    counts = {
+        split: np.bincount(_open(record, split).label, minlength=classes).tolist()
+        for split in splits
+    }
     return {
         "counts": counts,
         "bytes": sum(file.stat().st_size for file in place.iterdir() if file.is_file()),

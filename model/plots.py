@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from model.metrics import Calibration
-from model.run import Row, write_atomically
+from .metrics import Calibration
+from .run import Row, write_atomically
 
 TRAIN, HELD_OUT, MUTED = "#3b6fb6", "#d9662b", "#8a8f98"
 DPI = 150
@@ -23,8 +23,20 @@ def draw_curves(history: list[Row], path: Path, *, title: str, held_out: str) ->
     epochs = [row["epoch"] for row in history]
     for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
         marker = "o" if len(epochs) < 3 else None
-        axes.plot(epochs, [row[name] for row in history], color=TRAIN, marker=marker, label="train (augmented)")
-        axes.plot(epochs, [row[f"val_{name}"] for row in history], color=HELD_OUT, marker=marker, label=held_out)
+        axes.plot(
+            epochs,
+            [row[name] for row in history],
+            color=TRAIN,
+            marker=marker,
+            label="train (augmented)",
+        )
+        axes.plot(
+            epochs,
+            [row[f"val_{name}"] for row in history],
+            color=HELD_OUT,
+            marker=marker,
+            label=held_out,
+        )
         axes.set(title=name, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False)
@@ -71,8 +83,18 @@ def draw_calibration(calibration: Calibration, path: Path, *, title: str) -> Non
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bins = len(calibration.images)
     edges, filled = np.arange(bins) / bins, calibration.images > 0
-    above.plot((0, 1), (0, 1), color=MUTED, linestyle="--", linewidth=1, label="perfectly calibrated")
-    above.bar(edges, calibration.accuracy, 1 / bins, align="edge", color=TRAIN, edgecolor="white", label="accuracy")
+    above.plot(
+        (0, 1), (0, 1), color=MUTED, linestyle="--", linewidth=1, label="perfectly calibrated"
+    )
+    above.bar(
+        edges,
+        calibration.accuracy,
+        1 / bins,
+        align="edge",
+        color=TRAIN,
+        edgecolor="white",
+        label="accuracy",
+    )
     above.plot(
         calibration.confidence[filled],
         calibration.accuracy[filled],
@@ -84,7 +106,9 @@ def draw_calibration(calibration: Calibration, path: Path, *, title: str) -> Non
     above.set(ylabel="accuracy", ylim=(0, 1.02))
     above.legend(frameon=False, loc="upper left", fontsize=9)
     below.bar(edges, calibration.images, 1 / bins, align="edge", color=MUTED, edgecolor="white")
-    below.set(xlabel="confidence (probability of the predicted class)", ylabel="images", xlim=(0, 1))
+    below.set(
+        xlabel="confidence (probability of the predicted class)", ylabel="images", xlim=(0, 1)
+    )
     for axes in (above, below):
         _plain(axes)
     _save(figure, path)

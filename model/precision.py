@@ -22,8 +22,8 @@ def resolve(precision: str) -> str:
 def policy(precision: str) -> Iterator[None]:
     """Layers and models made inside compute in `precision`.
 
-    The model itself must be made inside too: Keras scales the loss under float16 only if the model's own policy is
-    `mixed_float16`.
+    The model itself must be made inside too: Keras scales the loss under float16 only if the
+    model's own policy is `mixed_float16`.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(POLICIES[precision])
@@ -57,12 +57,17 @@ def _compute_capabilities() -> list[tuple[int, int]]:
     if keras.backend.backend() == "jax":
         import jax
 
-        stated = [str(getattr(item, "compute_capability", "0.0")).partition(".") for item in jax.devices()]
+        stated = [
+            str(getattr(item, "compute_capability", "0.0")).partition(".") for item in jax.devices()
+        ]
         return [(int(major), int(minor or 0)) for major, _, minor in stated]
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
-    return [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus]
+    return [
+        tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
+        for gpu in gpus
+    ]
 
 
 def _cpu_has_amx() -> bool:

@@ -13,9 +13,10 @@ import click
 import keras
 import numpy as np
 
-import pipeline
-from model import explain, run
-from pipeline import InputError, cli
+from sentiflow import cli, pipeline
+from sentiflow.pipeline import InputError
+
+from . import explain, run
 
 # What counts as a picture in a folder; a file that is named is tried whatever its suffix.
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -25,16 +26,23 @@ def find_images(paths: Iterable[Path]) -> Iterator[Path]:
     """Files as given, folders as the files below them that bear a picture's suffix, in order of name."""
     for path in paths:
         if path.is_dir():
-            yield from sorted(item for item in path.rglob("*") if item.suffix.lower() in SUFFIXES and item.is_file())
+            yield from sorted(
+                item
+                for item in path.rglob("*")
+                if item.suffix.lower() in SUFFIXES and item.is_file()
+            )
         else:
             yield path
 
 
-def predict(record: run.Record, network: keras.Model, files: Iterable[Path]) -> Iterator[tuple[Path, np.ndarray | str]]:
+def predict(
+    record: run.Record, network: keras.Model, files: Iterable[Path]
+) -> Iterator[tuple[Path, np.ndarray | str]]:
     """Predicts pictures in batches, so that memory stays bounded.
 
     Yields:
-        In order of the files: (file, probabilities float32 [classes]), or (file, reason) where it cannot be read.
+        In order of the files: (file, probabilities float32 [classes]), or (file, reason) where it
+            cannot be read.
     """
     for file, outcome in outcomes(record, network, files):
         yield file, outcome if isinstance(outcome, str) else outcome[0]
@@ -62,9 +70,18 @@ def _read(file: Path, settings: pipeline.Settings) -> np.ndarray | str:
 
 
 @click.command(cls=cli.Command)
-@click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Run folder of model.train.")
 @click.option(
-    "--model", type=click.Choice(list(run.MODELS)), default="final", help="After the last, or the best epoch."
+    "--run",
+    "folder",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Run folder of model.train.",
+)
+@click.option(
+    "--model",
+    type=click.Choice(list(run.MODELS)),
+    default="final",
+    help="After the last, or the best epoch.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list and nothing else.")
 @click.option(
@@ -74,10 +91,13 @@ def _read(file: Path, settings: pipeline.Settings) -> np.ndarray | str:
     help="Folder for one PNG a picture: where it speaks for the most probable classes.",
 )
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-def main(folder: Path, model: Any, as_json: bool, drawings: Path | None, images: tuple[Path, ...]) -> None:
+def main(
+    folder: Path, model: Any, as_json: bool, drawings: Path | None, images: tuple[Path, ...]
+) -> None:
     """Probabilities of every class for pictures, given as files or folders.
 
-    A picture that cannot be read is reported on stderr and the rest is predicted; the exit status is then 1.
+    A picture that cannot be read is reported on stderr and the rest is predicted; the exit status
+    is then 1.
     """
     record, network = run.load(folder, model=model)
     if drawings:
@@ -89,7 +109,9 @@ def main(folder: Path, model: Any, as_json: bool, drawings: Path | None, images:
             click.echo(f"Error: {outcome}", err=True)
             continue
         probabilities, maps = outcome
-        shares = {name: round(float(value), 6) for name, value in zip(names, probabilities, strict=True)}
+        shares = {
+            name: round(float(value), 6) for name, value in zip(names, probabilities, strict=True)
+        }
         row = {"file": str(file), "label": names[probabilities.argmax()], "probabilities": shares}
         if drawings:
             drawing = drawings / explain.picture_name(file)
@@ -110,7 +132,9 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder} cannot be made: {error.strerror}. Name another folder with --explain.") from None
+        raise InputError(
+            f"{folder} cannot be made: {error.strerror}. Name another folder with --explain."
+        ) from None
 
 
 def _read_pixels(file: Path, settings: pipeline.Settings) -> np.ndarray:
@@ -120,7 +144,9 @@ def _read_pixels(file: Path, settings: pipeline.Settings) -> np.ndarray:
 def _line(row: dict[str, Any]) -> str:
     ranked = sorted(row["probabilities"].items(), key=lambda item: -item[1])
     shares = "  ".join(f"{name} {value:.3f}" for name, value in ranked)
-    return f"{row['file']}: {shares}" + (f"  -> {row['explanation']}" if "explanation" in row else "")
+    return f"{row['file']}: {shares}" + (
+        f"  -> {row['explanation']}" if "explanation" in row else ""
+    )
 
 
 if __name__ == "__main__":

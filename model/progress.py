@@ -10,7 +10,7 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from model.run import Row
+from .run import Row
 
 
 class Recorder(keras.callbacks.Callback):
@@ -24,13 +24,27 @@ class Recorder(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, *, images: int, waited: Callable[[], float], on_row: Callable[[Row], bool], console: Console
+        self,
+        *,
+        images: int,
+        waited: Callable[[], float],
+        on_row: Callable[[Row], bool],
+        console: Console,
     ) -> None:
         super().__init__()
         self.images, self.waited, self.on_row, self.console = images, waited, on_row, console
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        rates = (TextColumn("{task.fields[rate]:.0f} images/s, waiting {task.fields[waiting]:.0%}"),)
-        self.bar = Progress(*columns, *rates, console=console, transient=True, disable=not console.is_terminal)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        rates = (
+            TextColumn("{task.fields[rate]:.0f} images/s, waiting {task.fields[waiting]:.0%}"),
+        )
+        self.bar = Progress(
+            *columns, *rates, console=console, transient=True, disable=not console.is_terminal
+        )
         self.task = self.bar.add_task("", total=None, rate=0.0, waiting=0.0)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -43,7 +57,11 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the epoch's clock."""
-        self.bar.reset(self.task, total=self.params["steps"], description=f"epoch {epoch + 1}/{self.params['epochs']}")
+        self.bar.reset(
+            self.task,
+            total=self.params["steps"],
+            description=f"epoch {epoch + 1}/{self.params['epochs']}",
+        )
         self.seconds: float | None = None
         self.began, self.waited_before = time.perf_counter(), self.waited()
 
@@ -64,7 +82,12 @@ class Recorder(keras.callbacks.Callback):
         """Hands the row on and prints its line."""
         self._stop_clock()
         row = epoch_row(
-            epoch + 1, logs or {}, self.model, images=self.images, seconds=self.seconds or 0.0, waited=self.waiting
+            epoch + 1,
+            logs or {},
+            self.model,
+            images=self.images,
+            seconds=self.seconds or 0.0,
+            waited=self.waiting,
         )
         self.console.out(epoch_line(row, self.params["epochs"]), highlight=False)
         if self.on_row(row):
@@ -72,14 +95,21 @@ class Recorder(keras.callbacks.Callback):
 
     def _stop_clock(self) -> None:
         if self.seconds is None:
-            # Reading a variable waits for the steps that an asynchronous backend has only dispatched.
+            # Reading a variable waits for the steps that an asynchronous backend has only
+            # dispatched.
             self.model.optimizer.iterations.numpy()
             self.seconds = time.perf_counter() - self.began
             self.waiting = self.waited() - self.waited_before
 
 
 def epoch_row(
-    epoch: int, logs: dict[str, Any], model: keras.Model, *, images: int, seconds: float, waited: float
+    epoch: int,
+    logs: dict[str, Any],
+    model: keras.Model,
+    *,
+    images: int,
+    seconds: float,
+    waited: float,
 ) -> Row:
     """The row of `history.csv` about an epoch.
 

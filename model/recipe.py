@@ -7,14 +7,20 @@ from typing import Any
 
 import keras
 
-from model import targets
-from model.settings import MOMENTUM, TrainSettings
+from . import targets
+from .settings import MOMENTUM, TrainSettings
 
-# What each preset changes in the defaults, which are the reference system's. `best` was chosen by 5-fold
-# cross-validation on training images alone.
+# What each preset changes in the defaults, which are the reference system's. `best` was chosen by
+# 5-fold cross-validation on training images alone.
 RECIPES: dict[str, dict[str, Any]] = {
     "reference": {},
-    "best": {"standardise": True, "optimizer": "adamw", "schedule": "cosine", "learning_rate": 0.01, "views": 8},
+    "best": {
+        "standardise": True,
+        "optimizer": "adamw",
+        "schedule": "cosine",
+        "learning_rate": 0.01,
+        "views": 8,
+    },
 }
 
 
@@ -26,9 +32,9 @@ def _left_out(**changes: Any) -> dict[str, Any]:
     return {"recipe": "best"} | RECIPES["best"] | changes
 
 
-# Which option does how much: each head instead of the reference's; each option added to the reference at a learning
-# rate where it learns enough; and each part of `best` left out of it. The values are changes in the defaults of
-# `TrainSettings`.
+# Which option does how much: each head instead of the reference's; each option added to the
+# reference at a learning rate where it learns enough; and each part of `best` left out of it. The
+# values are changes in the defaults of `TrainSettings`.
 ABLATION: dict[str, dict[str, Any]] = {
     "reference": {},
     "head linear": {"head": "linear"},
@@ -109,7 +115,9 @@ def make_optimizer(settings: TrainSettings, *, steps: int) -> keras.Optimizer:
     return keras.optimizers.SGD(rate, momentum=MOMENTUM, nesterov=True, weight_decay=decay)
 
 
-def _schedule(settings: TrainSettings, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+def _schedule(
+    settings: TrainSettings, steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
     """Cosine: to 0 at the end (Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts), after a linear warm-up."""
     rate = settings.learning_rate
     if settings.schedule == "inverse_time":

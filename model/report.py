@@ -1,7 +1,7 @@
 """`python -m model.report --run RUN | --set DIR`: one self-contained report.html of a run, or of a set of experiments.
 
-Everything is read from the files of the folder; only pictures and the dataset's card come from the dataset itself, and
-a report without them is written where it is no longer to be had.
+Everything is read from the files of the folder; only pictures and the dataset's card come from the
+dataset itself, and a report without them is written where it is no longer to be had.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import keras
 import numpy as np
 from scipy.stats import binomtest
 
-import pipeline
-from model import charts, comparison, metrics, pictures, run
-from model.settings import TrainSettings
-from pipeline import InputError, cli
+from sentiflow import cli, pipeline
+from sentiflow.pipeline import InputError
+
+from . import charts, comparison, metrics, pictures, run
+from .settings import TrainSettings
 
 REPORT = "report.html"
 
@@ -41,7 +42,8 @@ def write_run(folder: Path, *, network: keras.Model | None = None) -> Path:
 
     Args:
         folder: run folder.
-        network: the run's network after its last epoch, if it is at hand; else it is loaded when pictures are drawn.
+        network: the run's network after its last epoch, if it is at hand; else it is loaded when
+            pictures are drawn.
 
     Returns:
         The file.
@@ -55,8 +57,12 @@ def write_run(folder: Path, *, network: keras.Model | None = None) -> Path:
     try:
         result = json.loads((folder / f"evaluation-{split}.json").read_text())
     except FileNotFoundError:
-        raise InputError(f"{folder} holds an unfinished run: it has not been evaluated. Resume it first.") from None
-    predictions = pictures.read_predictions(folder / f"predictions-{split}.csv", result["class_names"])
+        raise InputError(
+            f"{folder} holds an unfinished run: it has not been evaluated. Resume it first."
+        ) from None
+    predictions = pictures.read_predictions(
+        folder / f"predictions-{split}.csv", result["class_names"]
+    )
     facts = {
         "name": folder.resolve().name,
         "split": split,
@@ -88,9 +94,15 @@ def write_set(folder: Path) -> Path:
 def _of_history(record: run.Record, history: list[run.Row]) -> dict[str, Any]:
     held_out = run.held_out_split(record)
     seconds = [row["seconds"] for row in history]
-    waiting = sum(row["waiting_share"] * row["seconds"] for row in history) / max(sum(seconds), 1e-9)
+    waiting = sum(row["waiting_share"] * row["seconds"] for row in history) / max(
+        sum(seconds), 1e-9
+    )
     steady = [row["images_per_second"] for row in history[1:] or history]
-    speed = {"median": float(np.median(steady)), "waiting": waiting, "charts": _speed_charts(history)}
+    speed = {
+        "median": float(np.median(steady)),
+        "waiting": waiting,
+        "charts": _speed_charts(history),
+    }
     return {
         "history": history,
         "train_last": history[-1],
@@ -103,10 +115,15 @@ def _of_history(record: run.Record, history: list[run.Row]) -> dict[str, Any]:
     }
 
 
-def _learning_curves(record: run.Record, history: list[run.Row], held_out: str) -> list[charts.Chart]:
+def _learning_curves(
+    record: run.Record, history: list[run.Row], held_out: str
+) -> list[charts.Chart]:
     def lines(name: str) -> list[charts.Line]:
         training = charts.Line("training", "train", [row[name] for row in history])
-        return [training, charts.Line(held_out, "held-out", [row[f"val_{name}"] for row in history])]
+        return [
+            training,
+            charts.Line(held_out, "held-out", [row[f"val_{name}"] for row in history]),
+        ]
 
     share = charts.value_axis(0.0, 1.0, text=charts.percent, ticks=5)
     losses = [value for line in lines("loss") for value in line.values]
@@ -122,7 +139,9 @@ def _speed_charts(history: list[run.Row]) -> list[charts.Chart]:
     waiting = [row["waiting_share"] for row in history]
     rate_axis = charts.value_axis(0.0, max(rates), text=charts.plain)
     wait_axis = charts.value_axis(0.0, max(*waiting, 0.05), text="{:.3g}".format)
-    wait_axis = dataclasses.replace(wait_axis, ticks=[(value, f"{value:.0%}") for value, _ in wait_axis.ticks])
+    wait_axis = dataclasses.replace(
+        wait_axis, ticks=[(value, f"{value:.0%}") for value, _ in wait_axis.ticks]
+    )
     rate = [charts.Line("images/s", "held-out", rates)]
     wait = [charts.Line("waiting", "held-out", waiting)]
     return [
@@ -162,7 +181,12 @@ def confusions(matrix: np.ndarray, class_names: list[str]) -> list[dict[str, Any
     order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]
     cells = [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, matrix.shape), strict=True)]
     return [
-        {"label": class_names[i], "predicted": class_names[j], "images": int(wrong[i, j]), "of": int(matrix[i].sum())}
+        {
+            "label": class_names[i],
+            "predicted": class_names[j],
+            "images": int(wrong[i, j]),
+            "of": int(matrix[i].sum()),
+        }
         for i, j in cells
         if wrong[i, j]
     ]
@@ -178,12 +202,17 @@ def _belief(confidence: float, accuracy: float) -> str:
 def compare_settings(record: run.Record) -> list[dict[str, Any]]:
     """Every setting of a run beside experiment 1's: name, value, reference, text, and whether they differ."""
     rows = []
-    for settings, reference in ((record.train, TrainSettings()), (record.inputs, pipeline.Settings())):
+    for settings, reference in (
+        (record.train, TrainSettings()),
+        (record.inputs, pipeline.Settings()),
+    ):
         for field in dataclasses.fields(settings):
             values = [getattr(item, field.name) for item in (settings, reference)]
             differs = values[0] != values[1] and field.name not in run.PLACES
             texts = dict(zip(("value", "reference"), map(_setting, values), strict=True))
-            rows.append({"name": field.name, "differs": differs, "text": field.metadata["help"]} | texts)
+            rows.append(
+                {"name": field.name, "differs": differs, "text": field.metadata["help"]} | texts
+            )
     return rows
 
 
@@ -213,10 +242,15 @@ def _of_dataset(
         sheet = pictures.contact_sheet(record)
         network = network or run.load(folder)[1]
         right, wrong = pictures.most_confident(predictions)
-        shown = pictures.photos(record, network, predictions, np.concatenate([right, wrong]), split=split)
+        shown = pictures.photos(
+            record, network, predictions, np.concatenate([right, wrong]), split=split
+        )
     except (InputError, OSError) as error:
         return {"absent": str(error), "sections": _sections(record, sheet=False)}
-    headings = {"Right, surest of each class": shown[: len(right)], "Wrong, surest first": shown[len(right) :]}
+    headings = {
+        "Right, surest of each class": shown[: len(right)],
+        "Wrong, surest first": shown[len(right) :],
+    }
     return {
         "card": card | {"facts": _card_facts(record, card)},
         "sheet": sheet,
@@ -226,7 +260,16 @@ def _of_dataset(
 
 
 def _sections(record: run.Record, *, sheet: bool) -> dict[str, str]:
-    names = ["result", "curves", "classes", "calibration", "pictures", "speed", "settings", "augmentation"]
+    names = [
+        "result",
+        "curves",
+        "classes",
+        "calibration",
+        "pictures",
+        "speed",
+        "settings",
+        "augmentation",
+    ]
     names += ["dataset", "environment"]
     return {name: name.capitalize() for name in names if sheet or name != "augmentation"}
 
@@ -235,7 +278,11 @@ def _card_facts(record: run.Record, card: dict[str, Any]) -> dict[str, str]:
     """What the builder found out, as text by label; a key that nobody expects is shown as it is."""
     images = sum(sum(counts) for counts in card["counts"].values())
     facts = {"images": f"{images:,}", "on disk": f"{card['bytes'] / 2**20:,.1f} MiB"}
-    told = {name: value for name, value in card["facts"].items() if value is not None and name != "class_counts"}
+    told = {
+        name: value
+        for name, value in card["facts"].items()
+        if value is not None and name != "class_counts"
+    }
     return facts | {name.replace("_", " "): _fact(value) for name, value in told.items()}
 
 
@@ -246,7 +293,9 @@ def _fact(value: Any) -> str:
         return ", ".join(f"{name} {_fact(item)}" for name, item in value.items())
     if isinstance(value, list):
         return ", ".join(map(_fact, value))
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _setting(value)
+    return (
+        f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _setting(value)
+    )
 
 
 def _percent(value: float) -> str:
@@ -263,9 +312,13 @@ def _duration(seconds: float) -> str:
 
 @functools.lru_cache
 def _templates() -> jinja2.Environment:
-    loader = jinja2.PackageLoader("model", "templates")
+    loader = jinja2.PackageLoader(__name__.rpartition(".")[0], "templates")
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "percent": _percent,
@@ -279,15 +332,33 @@ def _templates() -> jinja2.Environment:
 
 
 def _write(folder: Path, template: str, facts: dict[str, Any]) -> Path:
-    defaults: dict[str, Any] = {"notes": [], "absent": None, "card": None, "sheet": None, "pictures": {}}
+    defaults: dict[str, Any] = {
+        "notes": [],
+        "absent": None,
+        "card": None,
+        "sheet": None,
+        "pictures": {},
+    }
     page = _templates().get_template(f"{template}.html.j2").render(defaults | facts)
     run.write_atomically(folder / REPORT, lambda target: target.write_text(page, encoding="utf-8"))
     return folder / REPORT
 
 
 @click.command(cls=cli.Command)
-@click.option("--run", "runs", type=click.Path(path_type=Path), multiple=True, help="Run folder of model.train.")
-@click.option("--set", "sets", type=click.Path(path_type=Path), multiple=True, help="Folder of model.experiments.")
+@click.option(
+    "--run",
+    "runs",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Run folder of model.train.",
+)
+@click.option(
+    "--set",
+    "sets",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Folder of model.experiments.",
+)
 def main(runs: tuple[Path, ...], sets: tuple[Path, ...]) -> None:
     """Makes report.html again, of runs and of sets of experiments."""
     if not runs and not sets:

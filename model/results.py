@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from model import run
+from . import run
 
 RESULTS = "results.json"
 TABLE = "table.md"
@@ -20,7 +20,18 @@ PUBLISHED = Path(__file__).with_name("published.csv")
 # What the runs of one line of the table have in common; they differ in seed and fold.
 KEY = ("experiment", "name", "dataset", "protocol")
 
-COLUMNS = ("#", "what", "dataset", "protocol", "runs", "split (images)", "accuracy", "macro F1", "loss", "published")
+COLUMNS = (
+    "#",
+    "what",
+    "dataset",
+    "protocol",
+    "runs",
+    "split (images)",
+    "accuracy",
+    "macro F1",
+    "loss",
+    "published",
+)
 
 # What the published figures are of.
 REFERENCE = "resnet101, imagenet weights, gap head, recipe reference"
@@ -62,28 +73,37 @@ def make_row(folder: Path, out: Path, labels: dict[str, Any]) -> dict[str, Any]:
         "fold": inputs.fold,
         "split": split,
         "images": record.dataset["splits"][split],
-        "dataset_images": sum(images for name, images in record.dataset["splits"].items() if name != "all"),
+        "dataset_images": sum(
+            images for name, images in record.dataset["splits"].items() if name != "all"
+        ),
         **{name: metrics[split][name] for name in ("accuracy", "macro_f1", "loss")},
         "best_epoch": metrics["best_epoch"],
         "seconds": metrics["seconds_training"],
         "run": out.relative_to(folder).as_posix(),
-        "environment": {name: record.environment[name] for name in ("backend", "precision", "device")},
+        "environment": {
+            name: record.environment[name] for name in ("backend", "precision", "device")
+        },
     }
 
 
-def merge(folder: Path, rows: Iterable[dict[str, Any]], order: Sequence[str] = ()) -> list[dict[str, Any]]:
+def merge(
+    folder: Path, rows: Iterable[dict[str, Any]], order: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Writes rows to `results.json`, in place of those of the same runs, and the table; returns all rows.
 
     Args:
         folder: of the set.
         rows: to add.
-        order: values of `run`, as the rows of an experiment shall follow each other; others go before.
+        order: values of `run`, as the rows of an experiment shall follow each other; others go
+            before.
     """
     path = folder / RESULTS
     old = json.loads(path.read_text()) if path.exists() else []
     merged = {row["run"]: row for row in [*old, *rows]}
     places = {name: place for place, name in enumerate(order)}
-    everything = sorted(merged.values(), key=lambda row: (str(row["experiment"]), places.get(row["run"], -1)))
+    everything = sorted(
+        merged.values(), key=lambda row: (str(row["experiment"]), places.get(row["run"], -1))
+    )
     run.write_json(path, everything)
     run.write_atomically(folder / TABLE, lambda target: target.write_text(as_markdown(everything)))
     return everything
@@ -133,12 +153,16 @@ def notes(rows: Sequence[dict[str, Any]]) -> list[str]:
         other = sorted(sizes - set(IMAGES.get(name, sizes)))
         if other:
             counts = ", ".join(f"{size:,}" for size in other)
-            told.append(f"{name} holds {counts} images here and {IMAGES[name][0]:,} as published: other data.")
+            told.append(
+                f"{name} holds {counts} images here and {IMAGES[name][0]:,} as published: other data."
+            )
     return told
 
 
 def _network(row: dict[str, Any]) -> str:
-    return f"{row['backbone']}, {row['weights']} weights, {row['head']} head, recipe {row['recipe']}"
+    return (
+        f"{row['backbone']}, {row['weights']} weights, {row['head']} head, recipe {row['recipe']}"
+    )
 
 
 def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
@@ -148,11 +172,18 @@ def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
     literature = published({row["dataset"].partition("/")[0] for row in rows})
     if literature:
         shown = [
-            [row["method"], row["dataset"], row["protocol"], f"{float(row['accuracy']):.1%}", row["source"]]
+            [
+                row["method"],
+                row["dataset"],
+                row["protocol"],
+                f"{float(row['accuracy']):.1%}",
+                row["source"],
+            ]
             for row in literature
         ]
         parts.append(
-            "As reported, not rerun:\n\n" + _markdown(("method", "dataset", "protocol", "accuracy", "source"), shown)
+            "As reported, not rerun:\n\n"
+            + _markdown(("method", "dataset", "protocol", "accuracy", "source"), shown)
         )
     parts += [f"* {note}" for note in notes(rows)]
     return "\n\n".join(parts) + "\n"
@@ -160,7 +191,9 @@ def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 def _markdown(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     rows = [columns, ["---"] * len(columns), *lines]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows
+    )
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> Table:

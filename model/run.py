@@ -1,14 +1,13 @@
 """The run folder: what a training run writes, so that it can be resumed after any interruption and used afterwards.
 
     settings.json         settings, dataset, versions; written first
-    checkpoint/           initial.weights.h5 (all weights, once; removed at the end), state.npz (what an epoch changed)
-    history.csv           one row an epoch
-    model.keras           the network after the last epoch
-    best.keras            the network after the epoch with the lowest val_loss
-    curves.png            accuracy and loss by epoch
-    *-SPLIT.*             what `model.evaluate` writes: metrics, report, predictions, confusion matrix, calibration
-    report.html           all of this to look at; written by `model.report`
-    metrics.json          summary; written last, so that it marks a finished run
+    checkpoint/           initial.weights.h5 (all weights, once; removed at the end), state.npz
+    (what an epoch changed) history.csv           one row an epoch model.keras           the network
+    after the last epoch best.keras            the network after the epoch with the lowest val_loss
+    curves.png            accuracy and loss by epoch *-SPLIT.*             what `model.evaluate`
+    writes: metrics, report, predictions, confusion matrix, calibration report.html           all of
+    this to look at; written by `model.report` metrics.json          summary; written last, so that
+    it marks a finished run
 
 Every file appears under its name only when it is complete (written beside it, then renamed).
 """
@@ -28,10 +27,11 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-import pipeline
-from model import backbones, hub
-from model.settings import TrainSettings
-from pipeline import InputError
+from sentiflow import pipeline
+from sentiflow.pipeline import InputError
+
+from . import backbones, hub
+from .settings import TrainSettings
 
 SETTINGS = "settings.json"
 HISTORY = "history.csv"
@@ -67,7 +67,9 @@ class Record:
 
     train: TrainSettings
     inputs: pipeline.Settings
-    dataset: dict[str, Any]  # pipeline.Description as a dict: name, class_names, splits, storage, image_size
+    dataset: dict[
+        str, Any
+    ]  # pipeline.Description as a dict: name, class_names, splits, storage, image_size
     environment: dict[str, Any]  # backend, precision, device, versions
 
     @property
@@ -141,14 +143,18 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / SETTINGS
     if not path.is_file():
-        raise InputError(f"{folder} holds no run: {SETTINGS} is missing. Name the --out folder of model.train.")
+        raise InputError(
+            f"{folder} holds no run: {SETTINGS} is missing. Name the --out folder of model.train."
+        )
     try:
         stored = json.loads(path.read_text())
         train = stored["train"] | {"backbone_options": tuple(stored["train"]["backbone_options"])}
         inputs = pipeline.Settings(**stored["inputs"])
         return Record(TrainSettings(**train), inputs, stored["dataset"], stored["environment"])
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is not the settings of a run of this version: {error!r}") from error
+        raise InputError(
+            f"{path} is not the settings of a run of this version: {error!r}"
+        ) from error
 
 
 def held_out_split(record: Record) -> str:
@@ -168,11 +174,15 @@ def require_same(old: Record, new: Record) -> None:
     """Checks that a run that was started as `old` may go on as `new`.
 
     Raises:
-        InputError: something that shapes the result differs; the message names the first such field.
+        InputError: something that shapes the result differs; the message names the first such
+            field.
     """
     same_place = {name: getattr(old.train, name) for name in PLACES}
     pairs = [
-        (dataclasses.asdict(old.train), dataclasses.asdict(dataclasses.replace(new.train, **same_place))),
+        (
+            dataclasses.asdict(old.train),
+            dataclasses.asdict(dataclasses.replace(new.train, **same_place)),
+        ),
         (dataclasses.asdict(old.inputs), dataclasses.asdict(new.inputs)),
         (old.dataset, new.dataset),
         ({"backend": old.environment["backend"]}, {"backend": new.environment["backend"]}),
@@ -189,27 +199,38 @@ def require_same(old: Record, new: Record) -> None:
 def save_state(folder: Path, model: keras.Model, history: list[Row], *, averaged: int = 0) -> None:
     """Saves all that training changed, and the history that goes with it, as one file.
 
-    The weights of the epoch with the lowest val_loss are kept in it as well, and, once there is something to average,
-    the mean of the weights (Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI
-    2018). Their statistics of BatchNormalization, which are frozen here, need no renewal.
+    The weights of the epoch with the lowest val_loss are kept in it as well, and, once there is
+    something to average, the mean of the weights (Izmailov et al., "Averaging Weights Leads to
+    Wider Optima and Better Generalization", UAI 2018). Their statistics of BatchNormalization,
+    which are frozen here, need no renewal.
 
     Args:
         folder: run folder.
         model: a compiled one.
         history: rows of the epochs so far.
-        averaged: how many of these, counted from the last, the mean is of; less than 1: there is no mean.
+        averaged: how many of these, counted from the last, the mean is of; less than 1: there is no
+            mean.
     """
     path = folder / STATE
     state: dict[str, Any] = {name: variable.numpy() for name, variable in _variables(model).items()}
-    weights = {name.partition("/")[2]: value for name, value in state.items() if name.startswith("trainable/")}
+    weights = {
+        name.partition("/")[2]: value
+        for name, value in state.items()
+        if name.startswith("trainable/")
+    }
     kept = {f"best/{number}": weight for number, weight in weights.items()}
-    mean = {f"average/{number}": weight for number, weight in weights.items()} if averaged > 0 else {}
+    mean = (
+        {f"average/{number}": weight for number, weight in weights.items()} if averaged > 0 else {}
+    )
     if history and (best_epoch(history) != len(history) or averaged > 1):
         with np.load(path) as previous:
             if best_epoch(history) != len(history):
                 kept = {name: previous[name] for name in previous.files if name.startswith("best/")}
             if averaged > 1:
-                mean = {name: previous[name] + (new - previous[name]) / averaged for name, new in mean.items()}
+                mean = {
+                    name: previous[name] + (new - previous[name]) / averaged
+                    for name, new in mean.items()
+                }
     state |= kept | mean | {"history": np.array(json.dumps(history))}
     write_atomically(path, lambda target: np.savez(target, **state))
     write_history(folder, history)
@@ -226,7 +247,9 @@ def load_state(folder: Path, model: keras.Model) -> list[Row]:
             for name, variable in _variables(model).items():
                 variable.assign(saved[name])
     except UNREADABLE as error:
-        raise InputError(f"{folder / STATE} cannot be used to resume: {error}. Start another run.") from error
+        raise InputError(
+            f"{folder / STATE} cannot be used to resume: {error}. Start another run."
+        ) from error
     history = read_history(folder)
     write_history(folder, history)
     return history
@@ -242,7 +265,9 @@ def read_history(folder: Path) -> list[Row]:
         with np.load(folder / STATE) as saved:
             return json.loads(str(saved["history"]))
     except UNREADABLE as error:
-        raise InputError(f"{folder / STATE} cannot be used to resume: {error}. Start another run.") from error
+        raise InputError(
+            f"{folder / STATE} cannot be used to resume: {error}. Start another run."
+        ) from error
 
 
 def save_initial(folder: Path, model: keras.Model) -> None:
@@ -259,7 +284,9 @@ def load_initial(folder: Path, model: keras.Model) -> None:
     try:
         _without_optimizer(model).load_weights(folder / INITIAL)
     except (ValueError, KeyError, OSError) as error:
-        raise InputError(f"{folder / INITIAL} cannot be used to resume: {error}. Start another run.") from error
+        raise InputError(
+            f"{folder / INITIAL} cannot be used to resume: {error}. Start another run."
+        ) from error
 
 
 def load_best(folder: Path, model: keras.Model) -> None:
@@ -281,7 +308,8 @@ def _load_weights(folder: Path, model: keras.Model, kind: str) -> None:
 
 
 def _without_optimizer(model: keras.Model) -> keras.Model:
-    # Keras files an optimiser's state with a model's weights, and every stage of a training has another optimiser.
+    # Keras files an optimiser's state with a model's weights, and every stage of a training has
+    # another optimiser.
     return keras.Model(model.inputs, model.outputs)
 
 
@@ -310,7 +338,9 @@ def history_rows(folder: Path) -> list[Row]:
     """
     try:
         with (folder / HISTORY).open(newline="") as file:
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+            rows = [
+                {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)
+            ]
     except FileNotFoundError:
         rows = []
     if not rows:
@@ -318,7 +348,9 @@ def history_rows(folder: Path) -> list[Row]:
     return rows
 
 
-def load(folder: str | Path, *, model: Literal["final", "best"] = "final") -> tuple[Record, keras.Model]:
+def load(
+    folder: str | Path, *, model: Literal["final", "best"] = "final"
+) -> tuple[Record, keras.Model]:
     """Loads a finished run.
 
     Args:
@@ -326,7 +358,8 @@ def load(folder: str | Path, *, model: Literal["final", "best"] = "final") -> tu
         model: the network after the last epoch, or after the one with the lowest val_loss.
 
     Returns:
-        What the run was started with, and the network: float32 [batch, s, s, 3] to probabilities [batch, classes].
+        What the run was started with, and the network: float32 [batch, s, s, 3] to probabilities
+        [batch, classes].
 
     Raises:
         InputError: the folder holds no finished run.
@@ -335,7 +368,9 @@ def load(folder: str | Path, *, model: Literal["final", "best"] = "final") -> tu
     record = read_record(folder)
     path = folder / MODELS[model]
     if not path.is_file():
-        raise InputError(f"{folder} holds an unfinished run: {path.name} is missing. Run model.train with --resume.")
+        raise InputError(
+            f"{folder} holds an unfinished run: {path.name} is missing. Run model.train with --resume."
+        )
     if backbones.find_backbone(record.train.backbone).preset:
         hub.require_hub()
     return record, keras.saving.load_model(path, compile=False)
@@ -344,13 +379,18 @@ def load(folder: str | Path, *, model: Literal["final", "best"] = "final") -> tu
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
     """What training changes: trained weights, optimiser, and the state of random layers such as Dropout.
 
-    A weight goes by its number among all of the model's, which stays the same when more of them are trained.
+    A weight goes by its number among all of the model's, which stays the same when more of them are
+    trained.
     """
     weights = {variable.path for variable in model.non_trainable_weights}
     seeds = [variable for variable in model.non_trainable_variables if variable.path not in weights]
     trained = {id(variable) for variable in model.trainable_variables}
     return {
-        **{f"trainable/{i}": variable for i, variable in enumerate(model.weights) if id(variable) in trained},
+        **{
+            f"trainable/{i}": variable
+            for i, variable in enumerate(model.weights)
+            if id(variable) in trained
+        },
         **{f"optimizer/{i}": variable for i, variable in enumerate(model.optimizer.variables)},
         **{f"seed/{i}": variable for i, variable in enumerate(seeds)},
     }

@@ -1,6 +1,7 @@
 """Updates on batches that are cut from blocks of features, which stay on the device.
 
-Keras' own steps, called as its `fit` calls them, so that a head gets the updates that it would get from `fit`.
+Keras' own steps, called as its `fit` calls them, so that a head gets the updates that it would get
+from `fit`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def forward(model: keras.Model) -> Callable[[Any], Any]:
             return output(batch)
 
     compiled = jax.jit(stateless)
-    # Read anew at each call: where another model has used the variables, Keras has put other buffers into them.
+    # Read anew at each call: where another model has used the variables, Keras has put other
+    # buffers into them.
     return lambda batch: compiled([variable.value for variable in model.variables], batch)
 
 
@@ -45,7 +47,8 @@ class Stepper:
     Args:
         model: compiled; from features to what its loss understands.
         batch_size: images in an update.
-        rows: the target vector of each label in training, float32 [classes, classes]; None to train on labels.
+        rows: the target vector of each label in training, float32 [classes, classes]; None to train
+            on labels.
     """
 
     def __init__(self, model: keras.Model, batch_size: int, rows: np.ndarray | None = None) -> None:
@@ -120,16 +123,24 @@ class JaxStepper(Stepper):
 
     def _variables(self) -> tuple[list[keras.Variable], ...]:
         model = self.model
-        trained = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
+        trained = (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            model.optimizer.variables,
+        )
         return (*trained, model.metrics_variables)
 
     def _train_from(self, state: Any, features: Any, labels: Any, first: Any) -> Any:
         import jax
 
-        features, labels = (jax.lax.dynamic_slice_in_dim(x, first, self.batch_size) for x in (features, labels))
+        features, labels = (
+            jax.lax.dynamic_slice_in_dim(x, first, self.batch_size) for x in (features, labels)
+        )
         return self.model.train_step(state, (features, self._targets(labels)))[1]
 
     def _test_from(self, state: Any, features: Any, labels: Any) -> Any:
         trained, fixed, optimizer, figures = state
-        _, (trained, fixed, figures) = self.model.test_step((trained, fixed, figures), (features, labels))
+        _, (trained, fixed, figures) = self.model.test_step(
+            (trained, fixed, figures), (features, labels)
+        )
         return trained, fixed, optimizer, figures

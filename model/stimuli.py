@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-import pipeline
-from model import explain, heads, run
+from sentiflow import pipeline
+
+from . import explain, heads, run
 
 # Standard deviation of the baseline's Gaussian, as a share of the picture's side.
 CENTRE_WIDTH = 0.25
@@ -21,17 +22,18 @@ LEVELS = 256  # grey levels that a threshold is chosen from
 def score(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Compares two maps of the same picture.
 
-    The mean absolute error is that of the values. For precision, recall and F1, each map is divided into places that
-    count and places that do not, by its own threshold after Otsu; they are those of the places that count. These four
-    are the measures of Yang et al. (see `heads.wscnet`); the threshold is ours, so figures are comparable with each
-    other but not with theirs.
+    The mean absolute error is that of the values. For precision, recall and F1, each map is divided
+    into places that count and places that do not, by its own threshold after Otsu; they are those
+    of the places that count. These four are the measures of Yang et al. (see `heads.wscnet`); the
+    threshold is ours, so figures are comparable with each other but not with theirs.
 
     Args:
         prediction: float [s, s] in [0, 1].
         truth: float [s, s] in [0, 1].
 
     Returns:
-        `mae`, `precision`, `recall` and `f1`, all in [0, 1]; the last three are 0 if no place is found rightly.
+        `mae`, `precision`, `recall` and `f1`, all in [0, 1]; the last three are 0 if no place is
+        found rightly.
     """
     found, wanted = (values > otsu(values) for values in (prediction, truth))
     hits, predicted, true = (int(np.sum(places)) for places in (found & wanted, found, wanted))
@@ -46,8 +48,8 @@ def score(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 def otsu(values: np.ndarray) -> float:
     """The threshold that leaves the most variance between the values above it and the rest; the lowest of equals.
 
-    Otsu: "A Threshold Selection Method from Gray-Level Histograms", IEEE Transactions on Systems, Man, and
-    Cybernetics, 1979.
+    Otsu: "A Threshold Selection Method from Gray-Level Histograms", IEEE Transactions on Systems,
+    Man, and Cybernetics, 1979.
 
     Args:
         values: float in [0, 1], of any shape.
@@ -56,7 +58,9 @@ def otsu(values: np.ndarray) -> float:
     counts = np.bincount(np.round(values.ravel() * (LEVELS - 1)).astype(int), minlength=LEVELS)
     below, sums = np.cumsum(counts), np.cumsum(counts * levels)
     sides = below * (below[-1] - below)
-    variance = np.where(sides > 0, (sums[-1] * below / below[-1] - sums) ** 2 / np.maximum(sides, 1), 0)
+    variance = np.where(
+        sides > 0, (sums[-1] * below / below[-1] - sums) ** 2 / np.maximum(sides, 1), 0
+    )
     # Halfway to the next level, so that rounding does not matter.
     return float((np.argmax(variance) + 0.5) / (LEVELS - 1))
 
@@ -66,8 +70,9 @@ def score_split(
 ) -> dict[str, Any]:
     """Scores a network's maps against the stimuli maps of a split; every figure is the mean over its pictures.
 
-    A prediction is brought to [0, 1] as `explain.heat` does, a stimuli map by dividing it by its highest value.
-    Pictures whose stimuli map is missing, or black within the window that the model sees, are left out.
+    A prediction is brought to [0, 1] as `explain.heat` does, a stimuli map by dividing it by its
+    highest value. Pictures whose stimuli map is missing, or black within the window that the model
+    sees, are left out.
 
     Args:
         record: the run's settings.
@@ -76,9 +81,9 @@ def score_split(
         split: split of the run's dataset.
 
     Returns:
-        `images`, the number of pictures scored, and what `score` gives for: `class_map`, the activation map of the
-        predicted class; `sentiment_map`, that of `wscnet`, in its networks; `centre`, a Gaussian in the middle of
-        every picture, which any map should beat.
+        `images`, the number of pictures scored, and what `score` gives for: `class_map`, the
+        activation map of the predicted class; `sentiment_map`, that of `wscnet`, in its networks;
+        `centre`, a Gaussian in the middle of every picture, which any map should beat.
 
     Raises:
         InputError: there are no stimuli maps.
@@ -92,11 +97,16 @@ def score_split(
             truth = next(truths)
             if truth is None or not truth.any():
                 continue
-            predictions = {name: explain.heat(values, inputs.image_size) for name, values in _chosen(*outputs).items()}
+            predictions = {
+                name: explain.heat(values, inputs.image_size)
+                for name, values in _chosen(*outputs).items()
+            }
             for name, prediction in (predictions | {"centre": centre}).items():
                 scores.setdefault(name, []).append(score(prediction, truth / truth.max()))
     if not scores:
-        raise pipeline.InputError(f"No picture of {record.train.dataset}, split {split}, has a stimuli map.")
+        raise pipeline.InputError(
+            f"No picture of {record.train.dataset}, split {split}, has a stimuli map."
+        )
     return {"images": len(scores["centre"])} | {name: _mean(rows) for name, rows in scores.items()}
 
 
@@ -122,7 +132,9 @@ def _with_maps(network: keras.Model) -> keras.Model:
     return keras.Model(network.inputs, outputs)
 
 
-def _chosen(probabilities: np.ndarray, maps: np.ndarray, *sentiment: np.ndarray) -> dict[str, np.ndarray]:
+def _chosen(
+    probabilities: np.ndarray, maps: np.ndarray, *sentiment: np.ndarray
+) -> dict[str, np.ndarray]:
     """The maps of one picture that are scored, each [h, w]."""
     chosen = {"class_map": maps[..., probabilities.argmax()]}
     if sentiment:

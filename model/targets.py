@@ -1,7 +1,8 @@
 """What a network is trained towards: labels as they are, or as smoothed, weighted and mixed target vectors.
 
-A target vector t of a label has the loss -sum over c of t_c log p_c. Smoothing and mixing change the vector, a class's
-weight is a factor on it, so that one loss serves all of them, and the plain cross-entropy for labels as they are.
+A target vector t of a label has the loss -sum over c of t_c log p_c. Smoothing and mixing change
+the vector, a class's weight is a factor on it, so that one loss serves all of them, and the plain
+cross-entropy for labels as they are.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
-from model.settings import TrainSettings
-from pipeline import InputError
+from sentiflow.pipeline import InputError
+
+from .settings import TrainSettings
 
 
 class CrossEntropy(keras.losses.Loss):
@@ -42,9 +44,10 @@ def are_plain(settings: TrainSettings) -> bool:
 def table(settings: TrainSettings, labels: np.ndarray, class_names: list[str]) -> np.ndarray:
     """The target vector of every label, before mixing.
 
-    Label smoothing as in Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016,
-    section 7: (1 - e) on the label and e / classes on every class. Balanced weights as scikit-learn's:
-    images / (classes * images of the class), whose mean over the images is 1.
+    Label smoothing as in Szegedy et al., "Rethinking the Inception Architecture for Computer
+    Vision", CVPR 2016,
+    section 7: (1 - e) on the label and e / classes on every class. Balanced weights as
+    scikit-learn's: images / (classes * images of the class), whose mean over the images is 1.
 
     Args:
         settings: label_smoothing and class_weights are used.
@@ -61,20 +64,27 @@ def table(settings: TrainSettings, labels: np.ndarray, class_names: list[str]) -
     rows = (1 - share) * np.eye(classes) + share / classes
     if settings.class_weights == "balanced":
         missing = [
-            name for name, count in zip(class_names, np.bincount(labels, minlength=classes), strict=True) if not count
+            name
+            for name, count in zip(class_names, np.bincount(labels, minlength=classes), strict=True)
+            if not count
         ]
         if missing:
-            raise InputError(f"class_weights must be none where a class has no training image. Received: {missing}")
+            raise InputError(
+                f"class_weights must be none where a class has no training image. Received: {missing}"
+            )
         rows *= compute_class_weight("balanced", classes=np.arange(classes), y=labels)[:, None]
     return rows.astype(np.float32)
 
 
-def attach(batches: tf.data.Dataset, rows: np.ndarray, *, mixup: float, seed: int, step: int) -> tf.data.Dataset:
+def attach(
+    batches: tf.data.Dataset, rows: np.ndarray, *, mixup: float, seed: int, step: int
+) -> tf.data.Dataset:
     """Gives batches their target vectors, and mixes them.
 
-    Mixup: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018. Every image is mixed with the one
-    before it in the shuffled batch, in shares L and 1 - L, L from Beta(alpha, alpha); a stateless function of the seed
-    and the step. On the tier `device` the share is added to what the accelerator is told, and `OnDevice` mixes.
+    Mixup: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018. Every image is
+    mixed with the one before it in the shuffled batch, in shares L and 1 - L, L from Beta(alpha,
+    alpha); a stateless function of the seed and the step. On the tier `device` the share is added
+    to what the accelerator is told, and `OnDevice` mixes.
 
     Args:
         batches: of `pipeline.load`: (images, labels) or (images, labels, mask).
@@ -91,9 +101,15 @@ def attach(batches: tf.data.Dataset, rows: np.ndarray, *, mixup: float, seed: in
         images, labels, *mask = element
         vectors = tf.gather(rows, labels)
         if mixup:
-            share = _shares(tf.shape(labels), mixup, tf.stack([tf.constant(seed, tf.int64), number]))
+            share = _shares(
+                tf.shape(labels), mixup, tf.stack([tf.constant(seed, tf.int64), number])
+            )
             vectors = mix(vectors, share, ops=tf)
-            images = images | {"share": share} if isinstance(images, dict) else mix(images, share, ops=tf)
+            images = (
+                images | {"share": share}
+                if isinstance(images, dict)
+                else mix(images, share, ops=tf)
+            )
         return images, vectors, *mask
 
     numbers = tf.data.Dataset.range(step, np.iinfo(np.int64).max)

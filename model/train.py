@@ -18,14 +18,15 @@ import tensorflow as tf
 from click.core import ParameterSource
 from rich.console import Console
 
-import pipeline
-from model import backbones, heads, network, plots, precision, recipe, report, run, targets
-from model.device import OnDevice
-from model.evaluate import evaluate, evaluation_batches, summary
-from model.progress import Recorder
-from model.run import final_split, held_out_split
-from model.settings import TrainSettings
-from pipeline import InputError, cli
+from sentiflow import cli, pipeline
+from sentiflow.pipeline import InputError
+
+from . import backbones, heads, network, plots, precision, recipe, report, run, targets
+from .device import OnDevice
+from .evaluate import evaluate, evaluation_batches, summary
+from .progress import Recorder
+from .run import final_split, held_out_split
+from .settings import TrainSettings
 
 
 def train(
@@ -49,12 +50,15 @@ def train(
         What `metrics.json` holds.
 
     Raises:
-        InputError: `out` holds a run and `resume` is not set, or one that was started with other settings; the dataset,
-            a name, an option or the weights are not to be had; the loss is no longer a number.
+        InputError: `out` holds a run and `resume` is not set, or one that was started with other
+            settings; the dataset, a name, an option or the weights are not to be had; the loss is
+            no longer a number.
     """
     console = console or Console()
     if run.exists(out) and not resume:
-        raise InputError(f"{out} holds a run. Pass --resume to go on with it, or another --out to start one.")
+        raise InputError(
+            f"{out} holds a run. Pass --resume to go on with it, or another --out to start one."
+        )
     record = prepare(settings, inputs, out=out)
     if run.finished(out):
         console.out(f"{out}: this run is finished, nothing is left to do.")
@@ -82,7 +86,9 @@ def prepare(settings: TrainSettings, inputs: pipeline.Settings, *, out: Path) ->
     return record
 
 
-def open_run(out: Path, record: run.Record, shared: network.Shared | None = None) -> tuple[keras.Model, list[run.Row]]:
+def open_run(
+    out: Path, record: run.Record, shared: network.Shared | None = None
+) -> tuple[keras.Model, list[run.Row]]:
     """The compiled network of a run as the last epoch left it, and the epochs so far; begins the run if need be.
 
     Args:
@@ -123,7 +129,11 @@ def steps_per_epoch(record: run.Record) -> int:
 def describe(record: run.Record, model: keras.Model) -> list[str]:
     """Two lines on what is trained on what."""
     splits = ", ".join(f"{name} {images}" for name, images in record.dataset["splits"].items())
-    note = "" if held_out_split(record) == "validation" else " (no validation split: test is evaluated every epoch)"
+    note = (
+        ""
+        if held_out_split(record) == "validation"
+        else " (no validation split: test is evaluated every epoch)"
+    )
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     where = [record.environment[name] for name in ("backend", "precision", "device")]
     return [
@@ -155,11 +165,17 @@ def _check_same(out: Path, record: run.Record) -> run.Record:
     old = run.read_record(out)
     run.require_same(old, record)
     # What `auto` once meant holds for the whole run.
-    return dataclasses.replace(record, environment=record.environment | {"precision": old.environment["precision"]})
+    return dataclasses.replace(
+        record, environment=record.environment | {"precision": old.environment["precision"]}
+    )
 
 
 def build_model(
-    record: run.Record, settings: TrainSettings, shared: network.Shared | None = None, *, epochs: int = 0
+    record: run.Record,
+    settings: TrainSettings,
+    shared: network.Shared | None = None,
+    *,
+    epochs: int = 0,
 ) -> keras.Model:
     """The network of a run, with the weights that `settings` name, compiled as it is after so many epochs."""
     if shared is None:
@@ -167,7 +183,9 @@ def build_model(
     first, *later = recipe.stages(settings)
     stage = later[0] if later and epochs > first.epochs else first
     backbone, classes = shared.take() if shared else None, len(record.dataset["class_names"])
-    model = network.build(stage, classes=classes, image_size=record.inputs.image_size, backbone=backbone)
+    model = network.build(
+        stage, classes=classes, image_size=record.inputs.image_size, backbone=backbone
+    )
     recipe.compile_network(model, stage, steps=steps_per_epoch(record))
     return model
 
@@ -177,7 +195,9 @@ def seed_of(record: run.Record) -> int:
     return record.inputs.seed % 2**32
 
 
-def _start(out: Path, record: run.Record, shared: network.Shared | None = None) -> tuple[keras.Model, list[run.Row]]:
+def _start(
+    out: Path, record: run.Record, shared: network.Shared | None = None
+) -> tuple[keras.Model, list[run.Row]]:
     model = build_model(record, record.train, shared)
     if record.train.standardise and not (shared and shared.standardise(model)):
         batches = evaluation_batches(record, split="train").as_numpy_iterator()
@@ -189,7 +209,9 @@ def _start(out: Path, record: run.Record, shared: network.Shared | None = None) 
     return model, history
 
 
-def _restore(out: Path, record: run.Record, shared: network.Shared | None = None) -> tuple[keras.Model, list[run.Row]]:
+def _restore(
+    out: Path, record: run.Record, shared: network.Shared | None = None
+) -> tuple[keras.Model, list[run.Row]]:
     # All weights come from the checkpoint: neither a download nor the weight file is needed again.
     settings = dataclasses.replace(record.train, weights="none")
     model = build_model(record, settings, shared, epochs=len(run.read_history(out)))
@@ -197,7 +219,9 @@ def _restore(out: Path, record: run.Record, shared: network.Shared | None = None
     return model, run.load_state(out, model)
 
 
-def _fit(out: Path, record: run.Record, model: keras.Model, history: list[run.Row], console: Console) -> None:
+def _fit(
+    out: Path, record: run.Record, model: keras.Model, history: list[run.Row], console: Console
+) -> None:
     """Trains what is left, stage by stage; a later stage begins with more of the backbone and its own optimiser."""
     begin = 0
     for stage in recipe.stages(record.train):
@@ -209,7 +233,8 @@ def _fit(out: Path, record: run.Record, model: keras.Model, history: list[run.Ro
             recipe.compile_network(model, stage, steps=steps_per_epoch(record))
             gc.collect()  # what fed the stage before may hold the dataset in the accelerator's memory
             console.out(
-                f"from epoch {begin + 1} on, the last {stage.fine_tune} layers are trained, too", highlight=False
+                f"from epoch {begin + 1} on, the last {stage.fine_tune} layers are trained, too",
+                highlight=False,
             )
         if len(history) < end:
             _fit_stage(out, record, model, history, console, end=end)
@@ -217,7 +242,13 @@ def _fit(out: Path, record: run.Record, model: keras.Model, history: list[run.Ro
 
 
 def _fit_stage(
-    out: Path, record: run.Record, model: keras.Model, history: list[run.Row], console: Console, *, end: int
+    out: Path,
+    record: run.Record,
+    model: keras.Model,
+    history: list[run.Row],
+    console: Console,
+    *,
+    end: int,
 ) -> None:
     settings, steps = record.train, steps_per_epoch(record)
     stream, waited = feed(record, epoch=len(history))
@@ -233,7 +264,9 @@ def _fit_stage(
         epochs=settings.epochs,
         initial_epoch=len(history),
         steps_per_epoch=steps,
-        validation_data=evaluation_batches(record, split=held_out_split(record), cache=record.inputs.cache),
+        validation_data=evaluation_batches(
+            record, split=held_out_split(record), cache=record.inputs.cache
+        ),
         callbacks=[recorder, *_tensorboard(out, settings)],
         shuffle=False,  # the stream is shuffled already
         verbose=0,
@@ -245,7 +278,9 @@ def is_over(record: run.Record, history: list[run.Row]) -> bool:
     return len(history) >= record.train.epochs or should_stop(history, record.train.early_stopping)
 
 
-def keep_row(out: Path, record: run.Record, model: keras.Model, history: list[run.Row], row: run.Row) -> None:
+def keep_row(
+    out: Path, record: run.Record, model: keras.Model, history: list[run.Row], row: run.Row
+) -> None:
     """Adds an epoch to the history, and saves it with what training changed.
 
     Raises:
@@ -271,7 +306,8 @@ def feed(record: run.Record, *, epoch: int) -> tuple[Iterable[Any], Callable[[],
     if keras.backend.backend() == "jax":
         import jax
 
-        # Copied to the device by the thread that takes them ahead. Keras would do it between two steps.
+        # Copied to the device by the thread that takes them ahead. Keras would do it between two
+        # steps.
         return pipeline.clocked(pipeline.ahead(map(jax.device_put, batches.as_numpy_iterator())))
     stream, waited = pipeline.timed(batches)
     return stream, lambda: float(waited.numpy())
@@ -319,10 +355,15 @@ def finish(
     run.write_atomically(out / run.MODELS["final"], model.save)
     result = evaluate(out, record, model, split=split)
     console.out(summary(result), highlight=False)
-    report.write_run(out, network=model)  # before the best weights replace those that were evaluated
+    report.write_run(
+        out, network=model
+    )  # before the best weights replace those that were evaluated
     run.load_best(out, model)
     run.write_atomically(out / run.MODELS["best"], model.save)
-    figures = {name: result[name] for name in ("accuracy", "loss", "macro_f1", "expected_calibration_error")}
+    figures = {
+        name: result[name]
+        for name in ("accuracy", "loss", "macro_f1", "expected_calibration_error")
+    }
     metrics = {
         "epochs": len(history),
         "stopped_early": len(history) < record.train.epochs,
@@ -333,32 +374,50 @@ def finish(
     run.write_json(out / run.METRICS, metrics)
     (out / run.INITIAL).unlink(missing_ok=True)
     console.out(
-        f"Written: {out}/ (report.html, model.keras, best.keras of epoch {best}, history.csv, ...)", highlight=False
+        f"Written: {out}/ (report.html, model.keras, best.keras of epoch {best}, history.csv, ...)",
+        highlight=False,
     )
     return metrics
 
 
 @click.command(cls=cli.Command)
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder the run is written to."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder the run is written to.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in --out; its settings are the defaults then.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in --out; its settings are the defaults then.",
+)
 @cli.options(TrainSettings)
 @cli.options(pipeline.Settings, exclude=("preprocess",))
 @click.pass_context
 def main(context: click.Context, out: Path, resume: bool, **options: Any) -> None:
     """Train a classifier and evaluate it. Without options: experiment 1 of the reference system.
 
-    The run folder holds settings, history, checkpoint, models, plots and the evaluation of the test split.
+    The run folder holds settings, history, checkpoint, models, plots and the evaluation of the test
+    split.
     """
-    given = {name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    given = {
+        name
+        for name in options
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
     if resume and run.exists(out):
         stored = run.read_record(out)
         kept = dataclasses.asdict(stored.train) | dataclasses.asdict(stored.inputs)
         options = {name: value if name in given else kept[name] for name, value in options.items()}
     else:
         options = recipe.fill_in(options, given)
-    train(cli.build(TrainSettings, options), cli.build(pipeline.Settings, options), out=out, resume=resume)
+    train(
+        cli.build(TrainSettings, options),
+        cli.build(pipeline.Settings, options),
+        out=out,
+        resume=resume,
+    )
 
 
 if __name__ == "__main__":

@@ -5,14 +5,15 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from pipeline.mapping import keep_freed_memory
+from .mapping import keep_freed_memory
 
 
 @contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
     """Drops what C++ libraries write to standard error while they are loaded, errors being Python's exceptions.
 
-    It would bury the one line that a command has to say, and some of it comes before any setting is heeded.
+    It would bury the one line that a command has to say, and some of it comes before any setting is
+    heeded.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
@@ -35,11 +36,12 @@ with _without_chatter():
     import keras  # noqa: F401  # before TensorFlow, whose symbols are global: a JAX backend must be loaded by then
     import tensorflow  # noqa: F401
 
-from pipeline.ahead import ahead, clocked
-from pipeline.dataset import Dataset, Description, load, open
-from pipeline.graph import read_image, see_places, timed
-from pipeline.options import InputError
-from pipeline.settings import Settings, steps
+from sentiflow.options import InputError
+
+from .ahead import ahead, clocked
+from .dataset import Dataset, Description, load, open
+from .graph import read_image, see_places, timed
+from .settings import Settings, steps
 
 __all__ = [
     "Dataset",

@@ -17,9 +17,9 @@ DEPTH = 4  # batches
 def ahead(batches: Iterable[T], *, depth: int = DEPTH) -> Generator[T, None, None]:
     """The same batches in the same order, up to `depth` of them taken in advance.
 
-    Taking a batch from a `tf.data` iterator costs half a millisecond of Python and more, however ready it is; from
-    here, a twentieth of that. Use it around `dataset.as_numpy_iterator()` where a loop in Python, a JAX program for
-    one, consumes them.
+    Taking a batch from a `tf.data` iterator costs half a millisecond of Python and more, however
+    ready it is; from here, a twentieth of that. Use it around `dataset.as_numpy_iterator()` where a
+    loop in Python, a JAX program for one, consumes them.
 
     Args:
         batches: taken by one other thread, until they end, raise, or nobody wants them any more.

@@ -1,8 +1,8 @@
 """Pixel banks: every resized image of a split in one contiguous run of bytes, from which windows are cut.
 
-A bank is either the mapped shards themselves (raw storage), or a copy in RAM, or a copy in an accelerator's memory.
-Windows of a whole batch are cut by one compiled gather of pixel rows; nothing is copied twice, and Python takes no
-part.
+A bank is either the mapped shards themselves (raw storage), or a copy in RAM, or a copy in an
+accelerator's memory. Windows of a whole batch are cut by one compiled gather of pixel rows; nothing
+is copied twice, and Python takes no part.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from rich.progress import Progress
 from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.compiler.xla import xla_data_pb2
 
-from pipeline.mapping import map_files
-from pipeline.pixels import as_string, as_tensor, corner, cover_shape, decode
-from pipeline.records import Records
-from pipeline.settings import InputError, StreamSettings
-from pipeline.view import mirror
+from .mapping import map_files
+from .pixels import as_string, as_tensor, corner, cover_shape, decode
+from .records import Records
+from .settings import InputError, StreamSettings
+from .view import mirror
 
 # One gather index per pixel row; a row is one contiguous run of bytes.
-_ROWS = xla_data_pb2.GatherDimensionNumbers(offset_dims=[2], start_index_map=[0], index_vector_dim=2)
+_ROWS = xla_data_pb2.GatherDimensionNumbers(
+    offset_dims=[2], start_index_map=[0], index_vector_dim=2
+)
 
 
 class Layout:
@@ -41,7 +43,9 @@ class Layout:
         self.start = tf.constant(start, tf.int64)
         self.shape = tf.constant(shape, tf.int64)
 
-    def places(self, images: tf.Tensor, draws: tf.Tensor, settings: StreamSettings) -> tuple[tf.Tensor, tf.Tensor]:
+    def places(
+        self, images: tf.Tensor, draws: tf.Tensor, settings: StreamSettings
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Chooses one window of each image.
 
         Args:
@@ -50,7 +54,8 @@ class Layout:
             settings: of the stream.
 
         Returns:
-            The first byte of each window, and the width in pixels of the image that it lies in: both int64 [b].
+            The first byte of each window, and the width in pixels of the image that it lies in:
+            both int64 [b].
         """
         shape = tf.gather(self.shape, images)
         place = corner(shape, draws, settings)
@@ -71,7 +76,12 @@ class Bank:
         self.layout = layout
 
     def windows(
-        self, images: tf.Tensor, draws: tf.Tensor, settings: StreamSettings, *, flip: tf.Tensor | None = None
+        self,
+        images: tf.Tensor,
+        draws: tf.Tensor,
+        settings: StreamSettings,
+        *,
+        flip: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """The windows that `Layout.places` chooses, mirrored where `flip`, bool [b], says so: uint8 [b, s, s, 3]."""
         first, width = self.layout.places(images, draws, settings)
@@ -84,7 +94,9 @@ class Bank:
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _cut(data: tf.Tensor, first: tf.Tensor, stride: tf.Tensor, size: int, flip: tf.Tensor | None) -> tf.Tensor:
+def _cut(
+    data: tf.Tensor, first: tf.Tensor, stride: tf.Tensor, size: int, flip: tf.Tensor | None
+) -> tf.Tensor:
     rows = first[:, None] + tf.range(size, dtype=tf.int64) * stride[:, None]
     pixels = xla.gather(data, rows[:, :, None], _ROWS, [3 * size], indices_are_sorted=False)
     windows = tf.reshape(pixels, [-1, size, size, 3])
@@ -115,11 +127,14 @@ def device_pixels(records: Records, settings: StreamSettings) -> np.ndarray:
         settings: of the stream.
 
     Raises:
-        InputError: the pixels do not fit into the free memory, or are too many to be counted in 31 bits.
+        InputError: the pixels do not fit into the free memory, or are too many to be counted in 31
+            bits.
     """
     data, _ = _fill(records, settings)
     if data.size // 3 > np.iinfo(np.int32).max:
-        raise InputError(f"{data.size / 2**30:.1f} GiB of pixels are too many for cache='device'; use cache='memory'.")
+        raise InputError(
+            f"{data.size / 2**30:.1f} GiB of pixels are too many for cache='device'; use cache='memory'."
+        )
     return data.reshape(-1, 3)
 
 
@@ -135,10 +150,16 @@ def _fill(records: Records, settings: StreamSettings) -> tuple[np.ndarray, np.nd
     shapes = _resized_shapes(records, settings)
     start, size = _starts(shapes), 3 * shapes.prod(axis=1)
     if size.sum() > _free_memory():
-        raise InputError(f"{len(records)} images do not fit into the free memory; use cache='none'.")
+        raise InputError(
+            f"{len(records)} images do not fit into the free memory; use cache='none'."
+        )
     data = np.empty(size.sum(), np.uint8)
-    with Progress(console=Console(stderr=True), transient=True, disable=not os.isatty(2)) as progress:
-        images = progress.track(_read_all(records, settings), total=len(records), description="Reading all images")
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=not os.isatty(2)
+    ) as progress:
+        images = progress.track(
+            _read_all(records, settings), total=len(records), description="Reading all images"
+        )
         for pixels, first, count in zip(images, start, size, strict=True):
             data[first : first + count] = pixels.ravel()
     return data, shapes
@@ -149,9 +170,14 @@ def _read_all(records: Records, settings: StreamSettings) -> Iterator[np.ndarray
     if records.storage == "raw":
         area, bases = map_files(records.paths)
         first = bases[records.shard] + records.offset
-        return (area[start : start + length] for start, length in zip(first, records.length, strict=True))
+        return (
+            area[start : start + length]
+            for start, length in zip(first, records.length, strict=True)
+        )
     decode_one = tf.autograph.experimental.do_not_convert(whole_image(records, settings))
-    images = tf.data.Dataset.range(len(records)).map(decode_one, num_parallel_calls=tf.data.AUTOTUNE)
+    images = tf.data.Dataset.range(len(records)).map(
+        decode_one, num_parallel_calls=tf.data.AUTOTUNE
+    )
     return images.prefetch(2).as_numpy_iterator()
 
 

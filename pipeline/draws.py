@@ -1,7 +1,8 @@
 """Random numbers as stateless functions of (seed, epoch, position): nothing to save, nothing that depends on threads.
 
-The order of an epoch is a pseudo-random permutation that is evaluated where it is needed, without a shuffle buffer. The
-draws of a position do not depend on the batch size or on the host that computes them.
+The order of an epoch is a pseudo-random permutation that is evaluated where it is needed, without a
+shuffle buffer. The draws of a position do not depend on the batch size or on the host that computes
+them.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def order(positions: tf.Tensor, *, seed: int, epoch: tf.Tensor, images: int) -> 
 def uniforms(positions: tf.Tensor, *, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     """Independent U[0, 1) numbers for each position of an epoch, one for each of `COLUMNS`.
 
-    SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014, figure 17), keyed
-    by chaining its output function over seed, epoch and position.
+    SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA
+    2014, figure 17), keyed by chaining its output function over seed, epoch and position.
 
     Args:
         positions: int64 [b].

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline import bank, draws, intervals, pixels
-from pipeline.records import Records
-from pipeline.settings import InputError, Settings, StreamSettings, steps
-from pipeline.view import sample_parameters, see, view
+from . import bank, draws, intervals, pixels
+from .records import Records
+from .settings import InputError, Settings, StreamSettings, steps
+from .view import sample_parameters, see, view
 
 
 def stages(
@@ -31,7 +31,8 @@ def stages(
 
     Args:
         records: of the split.
-        everything: the records of all splits, whose pixels the tier `device` holds; None for other tiers.
+        everything: the records of all splits, whose pixels the tier `device` holds; None for other
+            tiers.
         settings: of the stream.
         training: as in `pipeline.load`, like all further arguments.
         epochs: the same.
@@ -48,32 +49,48 @@ def stages(
     after = {"plan": _map(ds, plan)}  # step -> image numbers, labels and mask, draws
     if everything is not None:
         places = _places(everything, records, settings)
-        after["places"] = _map(after["plan"], lambda i, rest, u: (places(i, u), *rest))  # -> what to look at, and how
+        after["places"] = _map(
+            after["plan"], lambda i, rest, u: (places(i, u), *rest)
+        )  # -> what to look at, and how
     else:
         cut = _is_cut(records, settings)
-        mirrored = cut and not (settings.rotation or settings.zoom)  # else the view mirrors at no cost
+        mirrored = cut and not (
+            settings.rotation or settings.zoom
+        )  # else the view mirrors at no cost
         rest_of_view = dataclasses.replace(settings, flip=settings.flip and not mirrored)
         read, name = reader(records, settings, mirrored=mirrored), "cut" if cut else "decode"
-        after[name] = _map(after["plan"], lambda i, rest, u: (read(i, u), rest, u), cores())  # -> uint8 windows
-        after["view"] = _map(after[name], lambda image, rest, u: (_see(image, u, rest_of_view), *rest), cores())
+        after[name] = _map(
+            after["plan"], lambda i, rest, u: (read(i, u), rest, u), cores()
+        )  # -> uint8 windows
+        after["view"] = _map(
+            after[name], lambda image, rest, u: (_see(image, u, rest_of_view), *rest), cores()
+        )
     options = tf.data.Options()
-    options.experimental_optimization.apply_default_optimizations = False  # they would copy the whole bank
-    options.autotune.enabled = False  # there is nothing to tune, and it reads the clock at every operation
+    options.experimental_optimization.apply_default_optimizations = (
+        False  # they would copy the whole bank
+    )
+    options.autotune.enabled = (
+        False  # there is nothing to tune, and it reads the clock at every operation
+    )
     return {name: ds.with_options(options) for name, ds in after.items()}
 
 
-def _map(ds: tf.data.Dataset, function: Callable[..., Any], calls: int | None = None) -> tf.data.Dataset:
+def _map(
+    ds: tf.data.Dataset, function: Callable[..., Any], calls: int | None = None
+) -> tf.data.Dataset:
     """`ds.map` without AutoGraph, which takes seconds to rewrite functions that have nothing to rewrite."""
     return ds.map(tf.autograph.experimental.do_not_convert(function), calls)
 
 
-def see_places(pixels: Any, places: dict[str, Any], *, ops: Any, image_size: int, preprocess: str | None) -> Any:
+def see_places(
+    pixels: Any, places: dict[str, Any], *, ops: Any, image_size: int, preprocess: str | None
+) -> Any:
     """The images that a batch of the tier `device` stands for, from pixels that the device holds.
 
     Args:
         pixels: uint8 [pixels, 3], what `device_pixels` gave.
-        places: the batch: `first`, int32 [b], the window's first pixel; `width`, int32 [b], from one row of it to the
-            next; and the parameters of the view.
+        places: the batch: `first`, int32 [b], the window's first pixel; `width`, int32 [b], from
+            one row of it to the next; and the parameters of the view.
         ops: `keras.ops`, to work inside a model on any backend.
         image_size: side of the window in pixels.
         preprocess: as in `Settings`.
@@ -100,8 +117,9 @@ def read_image(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:
 def timed(ds: tf.data.Dataset) -> tuple[tf.data.Dataset, tf.Variable]:
     """The same batches, and a variable in which the seconds add up that the consumer waited for them.
 
-    The two clocks are stages of the graph on either side of the batch's arrival, in the consumer's own thread, so
-    they cost no Python and count neither the consumer's work nor what is prepared ahead of it.
+    The two clocks are stages of the graph on either side of the batch's arrival, in the consumer's
+    own thread, so they cost no Python and count neither the consumer's work nor what is prepared
+    ahead of it.
     """
     waited = tf.Variable(0.0, dtype=tf.float64, trainable=False)
     clock = tf.data.Dataset.range(np.iinfo(np.int64).max).map(lambda _: tf.timestamp())
@@ -114,17 +132,25 @@ def timed(ds: tf.data.Dataset) -> tuple[tf.data.Dataset, tf.Variable]:
 
     counted = tf.data.Dataset.zip((clock, ds)).map(charge)
     options = tf.data.Options()
-    options.experimental_optimization.inject_prefetch = False  # it would wait in the consumer's stead
-    return counted.apply(tf.data.experimental.assert_cardinality(ds.cardinality())).with_options(options), waited
+    options.experimental_optimization.inject_prefetch = (
+        False  # it would wait in the consumer's stead
+    )
+    return counted.apply(tf.data.experimental.assert_cardinality(ds.cardinality())).with_options(
+        options
+    ), waited
 
 
 class _Plan:
     """Which images a step holds: a stateless function of the step's number in the stream."""
 
-    def __init__(self, records: Records, settings: StreamSettings, *, training: bool, shard: tuple[int, int]) -> None:
+    def __init__(
+        self, records: Records, settings: StreamSettings, *, training: bool, shard: tuple[int, int]
+    ) -> None:
         index, count = shard
         if not 0 <= index < count:
-            raise InputError(f"shard must be (index, count) with 0 <= index < count. Received: {shard}")
+            raise InputError(
+                f"shard must be (index, count) with 0 <= index < count. Received: {shard}"
+            )
         self._settings = settings
         self._training = training
         self._shard = shard
@@ -155,14 +181,18 @@ class _Plan:
         positions = tf.minimum(places, self._own - 1) * count + index
         images = positions
         if self._training:
-            images = draws.order(positions, seed=self._settings.seed, epoch=epoch, images=self._images)
+            images = draws.order(
+                positions, seed=self._settings.seed, epoch=epoch, images=self._images
+            )
         rest: tuple[tf.Tensor, ...] = (tf.gather(self._labels, images),)
         if self._settings.last_batch == "pad":
             rest += (tf.cast(present, tf.float32),)
         return images, rest, draws.uniforms(positions, seed=self._settings.seed, epoch=epoch)
 
 
-def _places(everything: Records, records: Records, settings: StreamSettings) -> Callable[..., dict[str, tf.Tensor]]:
+def _places(
+    everything: Records, records: Records, settings: StreamSettings
+) -> Callable[..., dict[str, tf.Tensor]]:
     """(images int64 [b], draws float64 [b, 8]) -> what `see_places` needs to know of a batch."""
     layout = bank.device_layout(everything, records, settings)
 
@@ -186,8 +216,16 @@ def reader(
     Windows that are cut from pixels can be `mirrored` on the way as the draws say.
     """
     if not _is_cut(records, settings):
-        return intervals.windows(records, settings) if records.storage == "jpeg" else _originals(records, settings)
-    source = bank.ram_bank(records, settings) if settings.cache == "memory" else bank.mapped_bank(records)
+        return (
+            intervals.windows(records, settings)
+            if records.storage == "jpeg"
+            else _originals(records, settings)
+        )
+    source = (
+        bank.ram_bank(records, settings)
+        if settings.cache == "memory"
+        else bank.mapped_bank(records)
+    )
 
     def cut(images: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         flip = sample_parameters(u, settings).get("flip") if mirrored else None
@@ -201,7 +239,9 @@ def _is_cut(records: Records, settings: StreamSettings) -> bool:
     return settings.cache == "memory" or records.storage == "raw"
 
 
-def _originals(records: Records, settings: StreamSettings) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def _originals(
+    records: Records, settings: StreamSettings
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     file, size = bank.mapped_file(records), settings.image_size
 
     def decode(images: tf.Tensor, u: tf.Tensor) -> tf.Tensor:

@@ -1,9 +1,10 @@
 """Memory that is more than an allocation.
 
-Files as memory: the page cache holds their bytes, filled on demand, shared between processes, given back on demand.
+Files as memory: the page cache holds their bytes, filled on demand, shared between processes, given
+    back on demand.
 
-`mmap` of the standard library maps one file; here many lie one behind the other, so that a single offset finds a byte
-of any of them, and a single tensor can be all of them.
+`mmap` of the standard library maps one file; here many lie one behind the other, so that a single
+offset finds a byte of any of them, and a single tensor can be all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import weakref
 
 import numpy as np
 
-from pipeline.settings import InputError
+from .settings import InputError
 
 _RESIDENT = 2**28  # bytes of pages that may count as this process's own
 _MAP_FIXED = 0x10  # the same on Linux and macOS; Python does not name it
@@ -30,7 +31,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of <malloc.h>
 def keep_freed_memory() -> None:
     """Makes glibc keep the memory of a batch that was let go for the next one.
 
-    It would give it back to the system, which then fills thousands of pages with zeros for every batch.
+    It would give it back to the system, which then fills thousands of pages with zeros for every
+    batch.
     """
     with contextlib.suppress(AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
@@ -55,14 +57,25 @@ def map_files(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     address = ctypes.addressof(ctypes.c_char.from_buffer(area))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
-    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    libc.mmap.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+        ctypes.c_int,
+        ctypes.c_int,
+        ctypes.c_int,
+        ctypes.c_long,
+    ]
     for path, base, size in zip(paths, bases, sizes, strict=False):
         with open(path, "rb") as file:
             place = address + int(base)
             flags = mmap.MAP_PRIVATE | _MAP_FIXED
             if libc.mmap(place, size, mmap.PROT_READ, flags, file.fileno(), 0) != place:
-                raise InputError(f"{path} cannot be mapped into memory: {os.strerror(ctypes.get_errno())}.")
-    threading.Thread(target=_give_back, args=(weakref.ref(area), _resident_file_bytes()), daemon=True).start()
+                raise InputError(
+                    f"{path} cannot be mapped into memory: {os.strerror(ctypes.get_errno())}."
+                )
+    threading.Thread(
+        target=_give_back, args=(weakref.ref(area), _resident_file_bytes()), daemon=True
+    ).start()
     return np.frombuffer(area, np.uint8), bases[:-1]
 
 
@@ -75,14 +88,16 @@ def _addresses(size: int) -> mmap.mmap:
     try:
         return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE)
     except OSError as error:
-        raise InputError(f"{size / 2**30:.1f} GiB of shards cannot be mapped into memory: {error.strerror}.") from None
+        raise InputError(
+            f"{size / 2**30:.1f} GiB of shards cannot be mapped into memory: {error.strerror}."
+        ) from None
 
 
 def _give_back(area: weakref.ref[mmap.mmap], floor: int) -> None:
     """Lets go of the pages that were read whenever they come to `_RESIDENT` bytes above `floor`, while an area is used.
 
-    They stay in the page cache, where they are found again, but no longer count as this process's own: it stays small,
-    however large the files are.
+    They stay in the page cache, where they are found again, but no longer count as this process's
+    own: it stays small, however large the files are.
     """
     while (mapped := area()) is not None:
         if _resident_file_bytes() > floor + _RESIDENT:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from pipeline.settings import InputError, Settings, StreamSettings
+from .settings import InputError, Settings, StreamSettings
 
 # Names of the resampling filters in TensorFlow and in Pillow.
 _FILTERS = {
@@ -42,20 +42,25 @@ def corner(shape: tf.Tensor, draws: tf.Tensor, settings: StreamSettings) -> tf.T
 def cover_shape(shape: tf.Tensor, settings: StreamSettings) -> tf.Tensor:
     """Height and width after the image is scaled to cover the square of `settings.cover` pixels: int64 [..., 2].
 
-    An image that already is the window is left as it is. The result is never smaller than the window.
+    An image that already is the window is left as it is. The result is never smaller than the
+    window.
     """
     size = settings.image_size
     sides = tf.cast(shape, tf.float64)
     ratio = tf.reduce_max(settings.cover / sides, axis=-1, keepdims=True)
     covered = tf.maximum(tf.cast(sides * ratio, tf.int64), size)
-    return tf.where(tf.reduce_all(tf.equal(shape, size), axis=-1, keepdims=True), tf.cast(shape, tf.int64), covered)
+    return tf.where(
+        tf.reduce_all(tf.equal(shape, size), axis=-1, keepdims=True),
+        tf.cast(shape, tf.int64),
+        covered,
+    )
 
 
 def decode(data: tf.Tensor, storage: str, settings: StreamSettings) -> tf.Tensor:
     """Decodes a stored image and, if the storage is `original`, resizes it: uint8 [h, w, 3].
 
-    JPEG, PNG and GIF come out bit-identical to Pillow. Resized values are within 1 level of Pillow's in 99.9 % of
-    cases.
+    JPEG, PNG and GIF come out bit-identical to Pillow. Resized values are within 1 level of
+    Pillow's in 99.9 % of cases.
     """
     pixels = _decode(data)
     if storage != "original":
@@ -78,7 +83,9 @@ def decode_window(data: tf.Tensor, draws: tf.Tensor, settings: StreamSettings) -
     size = settings.image_size
     whole = _decode(data)
     shape = cover_shape(tf.shape(whole, tf.int64)[:2], settings)
-    pixels = _resize(whole, shape, corner(shape, draws, settings), tf.constant([size, size], tf.int64), settings)
+    pixels = _resize(
+        whole, shape, corner(shape, draws, settings), tf.constant([size, size], tf.int64), settings
+    )
     return tf.ensure_shape(pixels, (size, size, 3))
 
 
@@ -99,8 +106,8 @@ def as_string(data: tf.Tensor) -> tf.Tensor:
 def read_image(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:
     """A picture file as the reference system sees it, steps 1-3 with the crop at the centre: uint8 [s, s, 3].
 
-    Pillow does the work, so any format that Pillow knows will do. EXIF orientation is ignored, and of an animation
-    the first frame counts.
+    Pillow does the work, so any format that Pillow knows will do. EXIF orientation is ignored, and
+    of an animation the first frame counts.
 
     Raises:
         InputError: the file cannot be read or decoded.
@@ -110,7 +117,13 @@ def read_image(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:
     try:
         with open(path, "rb") as file, Image.open(io.BytesIO(file.read())) as image:
             picture = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
         raise InputError(f"{name} is not a readable picture: {error}") from None
     shape = cover_shape(tf.constant([picture.height, picture.width], tf.int64), centred)
     height, width = (int(side) for side in shape)
@@ -141,5 +154,7 @@ def _resize(
     resized = tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
     same = tf.reduce_all(tf.equal(shape, tf.shape(pixels, tf.int64)[:2]))
     return tf.cond(
-        same, lambda: tf.slice(pixels, tf.concat([place, [0]], 0), tf.concat([size, [3]], 0)), lambda: resized
+        same,
+        lambda: tf.slice(pixels, tf.concat([place, [0]], 0), tf.concat([size, [3]], 0)),
+        lambda: resized,
     )

@@ -12,13 +12,15 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from pipeline import cli, draws
-from pipeline.bank import whole_image
-from pipeline.dataset import open as open_dataset
-from pipeline.graph import reader
-from pipeline.records import Records
-from pipeline.settings import InputError, Settings, StreamSettings
-from pipeline.view import sample_parameters, view
+from sentiflow import cli
+
+from . import draws
+from .bank import whole_image
+from .dataset import open as open_dataset
+from .graph import reader
+from .records import Records
+from .settings import InputError, Settings, StreamSettings
+from .view import sample_parameters, view
 
 
 @click.command(cls=cli.Command)
@@ -26,10 +28,14 @@ from pipeline.view import sample_parameters, view
 @click.option("--data_dir", default="data", help="The folder given to `tfds build --data_dir`.")
 @click.option("--split", default="train", help="Split to draw the images from.")
 @click.option("--images", default=6, type=click.IntRange(1, 50), help="Images, one a row.")
-@click.option("--views", default=5, type=click.IntRange(1, 20), help="Augmented views of each image.")
+@click.option(
+    "--views", default=5, type=click.IntRange(1, 20), help="Augmented views of each image."
+)
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="PNG to write.")
 @cli.options(Settings, exclude=("batch_size", "preprocess", "cache", "last_batch"))
-def main(dataset: str, data_dir: str, split: str, images: int, views: int, out: str, **values: Any) -> None:
+def main(
+    dataset: str, data_dir: str, split: str, images: int, views: int, out: str, **values: Any
+) -> None:
     """Draws a contact sheet: each image as stored, as validation sees it, and as training sees it epoch by epoch."""
     settings = dataclasses.replace(cli.build(Settings, values), preprocess="none", cache="none")
     data = open_dataset(dataset, data_dir=data_dir)
@@ -52,8 +58,12 @@ def contact_sheet(
     sheet = pictures(records, chosen, views=views, settings=settings)
     titles = list(sheet)
     with matplotlib.rc_context({"font.size": 9, "axes.titlelocation": "left"}):
-        figure = Figure(figsize=(1.9 * len(titles) + 0.6, 1.98 * len(chosen) + 0.3), layout="constrained")
-        axes = figure.subplots(len(chosen), len(titles), squeeze=False, width_ratios=[1.4] + [1] * (len(titles) - 1))
+        figure = Figure(
+            figsize=(1.9 * len(titles) + 0.6, 1.98 * len(chosen) + 0.3), layout="constrained"
+        )
+        axes = figure.subplots(
+            len(chosen), len(titles), squeeze=False, width_ratios=[1.4] + [1] * (len(titles) - 1)
+        )
         for row, i in enumerate(chosen):
             for axis, (title, column) in zip(axes[row], sheet.items(), strict=True):
                 axis.imshow(column[row])
@@ -64,7 +74,9 @@ def contact_sheet(
     return figure
 
 
-def pictures(records: Records, chosen: np.ndarray, *, views: int, settings: Settings) -> dict[str, list[np.ndarray]]:
+def pictures(
+    records: Records, chosen: np.ndarray, *, views: int, settings: Settings
+) -> dict[str, list[np.ndarray]]:
     """What a contact sheet shows of the chosen records, by the title of its column: each uint8 [h, w, 3]."""
     whole = whole_image(records, settings.evaluation())
     columns = {
@@ -73,7 +85,8 @@ def pictures(records: Records, chosen: np.ndarray, *, views: int, settings: Sett
     }
     augmented = settings.training()
     return columns | {
-        f"training, epoch {epoch}": list(seen(records, chosen, epoch, augmented)) for epoch in range(views)
+        f"training, epoch {epoch}": list(seen(records, chosen, epoch, augmented))
+        for epoch in range(views)
     }
 
 
@@ -83,7 +96,9 @@ def seen(records: Records, chosen: np.ndarray, epoch: int, settings: StreamSetti
     u = draws.uniforms(places, seed=settings.seed, epoch=tf.constant(epoch, tf.int64))
     windows = reader(records, settings)(places, u)
     # Not compiled: that takes longer than to work on a few pictures.
-    return view.python_function(windows, preprocess="none", **sample_parameters(u, settings)).numpy()
+    return view.python_function(
+        windows, preprocess="none", **sample_parameters(u, settings)
+    ).numpy()
 
 
 def spread(labels: np.ndarray, count: int) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Where every image of a prepared dataset lies: an index over the shards that TFDS wrote, and reads by position.
 
-A shard stores its records one behind the other, uncompressed, so a record can be read at random from its offset
-alone. The index costs a few reads per record, none of pixels. It is what makes exact permutations, exact resumption,
+A shard stores its records one behind the other, uncompressed, so a record can be read at random
+from its offset alone. The index costs a few reads per record, none of pixels. It is what makes
+exact permutations, exact resumption,
 subsets and host shards cheap: all of them are arithmetic on positions.
 
-Formats: https://www.tensorflow.org/tutorials/load_data/tfrecord (record framing and `tf.train.Example`) and
-https://protobuf.dev/programming-guides/encoding (wire format).
+Formats: https://www.tensorflow.org/tutorials/load_data/tfrecord (record framing and
+`tf.train.Example`) and https://protobuf.dev/programming-guides/encoding (wire format).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pipeline.options import InputError
+from sentiflow.options import InputError
 
 _HEADER, _FOOTER = 12, 4  # bytes around a record: length and its checksum; checksum of the data
 _CHUNK = 4096  # bytes fetched at once while indexing
@@ -36,8 +37,8 @@ class Records:
         shape: int32 [n, 2], stored height and width in pixels; zeros unless the storage is `raw`.
         label: int32 [n].
         filename: str [n].
-        extra: further integer features by name, each int64 [n, ...]; of `stimuli_map`, first byte and length of the
-            value in its shard, both 0 where there is none.
+        extra: further integer features by name, each int64 [n, ...]; of `stimuli_map`, first byte
+            and length of the value in its shard, both 0 where there is none.
         storage: "original", "raw" or "jpeg".
     """
 
@@ -59,7 +60,9 @@ class Records:
         """The records that a boolean mask, an array of positions or a slice names."""
         names = ("number", "shard", "offset", "length", "shape", "label", "filename")
         arrays = {name: getattr(self, name)[chosen] for name in names}
-        return dataclasses.replace(self, **arrays, extra={name: value[chosen] for name, value in self.extra.items()})
+        return dataclasses.replace(
+            self, **arrays, extra={name: value[chosen] for name, value in self.extra.items()}
+        )
 
     def compact(self) -> Records:
         """The same records, of whose shards those without any are left out: what is mapped is no more than is read."""
@@ -89,9 +92,13 @@ def read_index(paths: Sequence[str], *, storage: str) -> Records:
     places = np.array([row[value] for row in rows], np.int64).reshape(-1, 2)
     shape = [row["image/shape"][:2] if "image/shape" in row else (0, 0) for row in rows]
     extra = [name for name in ("agreement", "validation", "fold") if rows and name in rows[0]]
-    integers: dict[str, np.ndarray] = {name: np.array([row[name] for row in rows], np.int64) for name in extra}
+    integers: dict[str, np.ndarray] = {
+        name: np.array([row[name] for row in rows], np.int64) for name in extra
+    }
     if rows and "stimuli_map" in rows[0]:
-        integers["stimuli_map"] = np.array([row["stimuli_map"] or (0, 0) for row in rows], np.int64).reshape(-1, 2)
+        integers["stimuli_map"] = np.array(
+            [row["stimuli_map"] or (0, 0) for row in rows], np.int64
+        ).reshape(-1, 2)
     return Records(
         paths=tuple(paths),
         number=np.arange(len(rows)),
@@ -116,7 +123,9 @@ def _rows(path: str) -> Iterator[dict[str, Any]]:
             length = int.from_bytes(file.read(8), "little")
             following = start + _HEADER + length + _FOOTER
             if following > end:
-                raise InputError(f"{path} is cut short or damaged at byte {start}; rebuild the dataset.")
+                raise InputError(
+                    f"{path} is cut short or damaged at byte {start}; rebuild the dataset."
+                )
             yield _features(file, start + _HEADER, start + _HEADER + length)
             start = following
 
@@ -136,7 +145,9 @@ def _values(file: BinaryIO, name: str, kind: int, start: int, end: int) -> Any:
     if kind == 3:  # Int64List, packed
         packed = b"".join(_bytes(file, *place) for _, *place in _fields(file, start, end))
         return _varints(packed)
-    places = [(first, last - first) for _, first, last in _fields(file, start, end)] if kind == 1 else []
+    places = (
+        [(first, last - first) for _, first, last in _fields(file, start, end)] if kind == 1 else []
+    )
     if name == "filename" and places:
         return _bytes(file, places[0][0], sum(places[0])).decode()
     return places[0] if len(places) == 1 else places

@@ -6,16 +6,23 @@ import dataclasses
 import math
 from typing import Any, Literal
 
-from pipeline.options import InputError, check, option
+from sentiflow.options import InputError, check, option
 
 __all__ = ["InputError", "Settings", "StreamSettings", "steps"]
 
-# Steps 1-3 of the reference system: the image covers a square of 256 / 0.875 pixels, of which a window of 256 is kept.
+# Steps 1-3 of the reference system: the image covers a square of 256 / 0.875 pixels, of which a
+# window of 256 is kept.
 IMAGE_SIZE = 256
 CROP_FRACTION = 0.875
 
 # What training streams alone do, and its value in streams that do not train.
-NO_AUGMENTATION: dict[str, Any] = {"rotation": 0.0, "flip": False, "zoom": 0.0, "brightness": 0.0, "contrast": 0.0}
+NO_AUGMENTATION: dict[str, Any] = {
+    "rotation": 0.0,
+    "flip": False,
+    "zoom": 0.0,
+    "brightness": 0.0,
+    "contrast": 0.0,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,11 +30,15 @@ class _Common:
     """What has the same meaning before and after it is settled whether a stream trains."""
 
     batch_size: int = option(32, "Images in a batch.", at_least=1)
-    image_size: int = option(IMAGE_SIZE, "Side of the square that the model sees, in pixels.", at_least=1, unit="pixel")
+    image_size: int = option(
+        IMAGE_SIZE, "Side of the square that the model sees, in pixels.", at_least=1, unit="pixel"
+    )
     crop_fraction: float = option(
         CROP_FRACTION, "Side of that square / short side of the resized image.", above=0, at_most=1
     )
-    interpolation: Literal["lanczos", "bicubic", "bilinear"] = option("lanczos", "Resampling filter.")
+    interpolation: Literal["lanczos", "bicubic", "bilinear"] = option(
+        "lanczos", "Resampling filter."
+    )
     rotation: float = option(
         20.0,
         "Degrees; the angle is drawn from U(-rotation, rotation).",
@@ -37,10 +48,16 @@ class _Common:
     )
     flip: bool = option(True, "Mirror horizontally with probability 1/2.")
     zoom: float = option(
-        0.0, "Fraction; height and width are scaled by U(1 - zoom, 1 + zoom) each.", at_least=0, below=1
+        0.0,
+        "Fraction; height and width are scaled by U(1 - zoom, 1 + zoom) each.",
+        at_least=0,
+        below=1,
     )
     brightness: float = option(
-        0.0, "Fraction; pixels are multiplied by U(1 - brightness, 1 + brightness).", at_least=0, below=1
+        0.0,
+        "Fraction; pixels are multiplied by U(1 - brightness, 1 + brightness).",
+        at_least=0,
+        below=1,
     )
     contrast: float = option(
         0.0,
@@ -48,14 +65,22 @@ class _Common:
         at_least=0,
         below=1,
     )
-    preprocess: Literal["caffe", "tf", "torch", "none"] | None = option("caffe", "Value range of keras.applications.")
+    preprocess: Literal["caffe", "tf", "torch", "none"] | None = option(
+        "caffe", "Value range of keras.applications."
+    )
     cache: Literal["none", "memory", "device"] = option(
         "memory",
         "none: stream records; memory: resized pixels in RAM; device: in the accelerator's memory.",
     )
-    seed: int = option(0, "Seed of the order and of every augmentation.", at_least=0, at_most=2**63 - 1)
-    agreement: Literal[5, 4, 3] = option(5, "Twitter I: images on whose label at least so many annotators agree.")
-    fold: Literal[0, 1, 2, 3, 4] | None = option(None, "Twitter I: validate on this cross-validation fold, 0 to 4.")
+    seed: int = option(
+        0, "Seed of the order and of every augmentation.", at_least=0, at_most=2**63 - 1
+    )
+    agreement: Literal[5, 4, 3] = option(
+        5, "Twitter I: images on whose label at least so many annotators agree."
+    )
+    fold: Literal[0, 1, 2, 3, 4] | None = option(
+        None, "Twitter I: validate on this cross-validation fold, 0 to 4."
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -85,8 +110,12 @@ class Settings(_Common):
         InputError: a value is none of the choices, or outside its range.
     """
 
-    crop: Literal["auto", "random", "center"] = option("auto", "auto: random when training, else center.")
-    last_batch: Literal["auto", "drop", "keep", "pad"] = option("auto", "auto: drop when training, else keep.")
+    crop: Literal["auto", "random", "center"] = option(
+        "auto", "auto: random when training, else center."
+    )
+    last_batch: Literal["auto", "drop", "keep", "pad"] = option(
+        "auto", "auto: drop when training, else keep."
+    )
 
     def training(self) -> StreamSettings:
         """The settings of a stream that trains."""
@@ -114,8 +143,9 @@ class Settings(_Common):
 def steps(images: int, *, batch_size: int, last_batch: str = "drop", hosts: int = 1) -> int:
     """Number of batches that one host draws from an epoch.
 
-    With several hosts, `drop` and `pad` give every host the same number, so that collective operations match; under
-    `keep` it is the number of host 0, which may exceed that of the others by one.
+    With several hosts, `drop` and `pad` give every host the same number, so that collective
+    operations match; under `keep` it is the number of host 0, which may exceed that of the others
+    by one.
     """
     if last_batch == "drop":
         return images // hosts // batch_size

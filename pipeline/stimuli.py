@@ -9,12 +9,14 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from pipeline.pixels import corner, cover_shape
-from pipeline.records import Records
-from pipeline.settings import StreamSettings
+from .pixels import corner, cover_shape
+from .records import Records
+from .settings import StreamSettings
 
 
-def maps(records: Records, files: Iterable[str], settings: StreamSettings) -> Iterator[np.ndarray | None]:
+def maps(
+    records: Records, files: Iterable[str], settings: StreamSettings
+) -> Iterator[np.ndarray | None]:
     """The stimuli maps of photographs; see `Dataset.stimuli_maps`.
 
     Args:

@@ -1,10 +1,11 @@
 """The view: flip, zoom and rotation of a window as ONE affine sample per image, with tone and preprocessing fused in.
 
-A bilinear gather in plain operations, compiled with XLA: on the host inside `tf.data`, which is TensorFlow's whatever
-Keras runs on, and on the device inside the training step, in `keras.ops`. It is one function, written against the few
-operations that both have. The geometry is that of `keras_preprocessing` 1.1.2
-(`apply_affine_transform`, order 1, fill mode "nearest"), whose pivot is h / 2 + 0.5: parity is with the generator
-that the reference system ran, not with what a fresh design would choose.
+A bilinear gather in plain operations, compiled with XLA: on the host inside `tf.data`, which is
+TensorFlow's whatever Keras runs on, and on the device inside the training step, in `keras.ops`. It
+is one function, written against the few operations that both have. The geometry is that of
+`keras_preprocessing` 1.1.2 (`apply_affine_transform`, order 1, fill mode "nearest"), whose pivot is
+h / 2 + 0.5: parity is with the generator that the reference system ran, not with what a fresh
+design would choose.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline.draws import COLUMNS
-from pipeline.settings import StreamSettings
+from .draws import COLUMNS
+from .settings import StreamSettings
 
-# Channel means and deviations of ImageNet as `keras.applications.imagenet_utils.preprocess_input` has them.
+# Channel means and deviations of ImageNet as `keras.applications.imagenet_utils.preprocess_input`
+# has them.
 _CAFFE_MEANS_BGR = (103.939, 116.779, 123.68)
 _TORCH_MEANS = (0.485, 0.456, 0.406)
 _TORCH_DEVIATIONS = (0.229, 0.224, 0.225)
@@ -56,7 +58,8 @@ def sample_parameters(draws: tf.Tensor, settings: StreamSettings) -> dict[str, t
         settings: of the stream.
 
     Returns:
-        `angle` in degrees, counter-clockwise on the screen; `zoom` [b, 2] (vertical, horizontal; above 1 shrinks);
+        `angle` in degrees, counter-clockwise on the screen; `zoom` [b, 2] (vertical, horizontal;
+        above 1 shrinks);
         `brightness` and `contrast` factors: float32 [b]. `flip`: bool [b].
     """
     column = dict(zip(COLUMNS, tf.unstack(draws, len(COLUMNS), axis=1), strict=True))
@@ -110,8 +113,10 @@ def see(
     Args:
         windows: uint8 [b, s, s, 3], RGB.
         ops: `keras.ops`, or what has the same operations for other tensors.
-        preprocess: "caffe", "tf" or "torch" as in `keras.applications`; "none" or None keeps pixels.
-        taps: what `ops.take` takes pixels from, and `_first_taps`, if they have been computed already.
+        preprocess: "caffe", "tf" or "torch" as in `keras.applications`; "none" or None keeps
+            pixels.
+        taps: what `ops.take` takes pixels from, and `_first_taps`, if they have been computed
+            already.
         flip: bool [b], mirror horizontally, after rotation and zoom.
         angle: float32 [b], degrees, as `theta` of `apply_affine_transform`.
         zoom: float32 [b, 2], as `zx` (vertical) and `zy` (horizontal) of `apply_affine_transform`.
@@ -152,18 +157,23 @@ def normalise(pixels: Any, preprocess: str | None) -> Any:
     if preprocess == "tf":
         return pixels / 127.5 - 1.0
     if preprocess == "torch":
-        return (pixels / 255.0 - np.array(_TORCH_MEANS, np.float32)) / np.array(_TORCH_DEVIATIONS, np.float32)
+        return (pixels / 255.0 - np.array(_TORCH_MEANS, np.float32)) / np.array(
+            _TORCH_DEVIATIONS, np.float32
+        )
     return pixels
 
 
-def _affine(windows: Any, ops: Any, taps: tuple[Any, Any] | None, *, flip: Any, angle: Any, zoom: Any) -> Any:
+def _affine(
+    windows: Any, ops: Any, taps: tuple[Any, Any] | None, *, flip: Any, angle: Any, zoom: Any
+) -> Any:
     """Samples each window where the inverse of its map sends the output's pixels: float32 [b, s, s, 3]."""
     size = windows.shape[1]
     y, x = _coordinates(size, ops, flip=flip, angle=angle, zoom=zoom)
     if taps is None:
         taps = ops.reshape(ops.cast(windows, "float32"), [-1, 3]), _first_taps(windows, y, x, ops)
     pixels, first = taps
-    # Fractions are distances from the tap that is read, so that they fit it however often y and x are rounded anew.
+    # Fractions are distances from the tap that is read, so that they fit it however often y and x
+    # are rounded anew.
     place = first - _starts(windows, ops)
     down = (y - ops.cast(place // size, "float32"))[..., None]
     right = (x - ops.cast(place % size, "float32"))[..., None]
@@ -195,7 +205,8 @@ def _coordinates(size: int, ops: Any, *, flip: Any, angle: Any, zoom: Any) -> tu
 def _first_taps(windows: Any, y: Any, x: Any, ops: Any) -> Any:
     """The upper left of the four pixels between which each point lies, counted through the batch: int32 [b, s, s].
 
-    It stops one short of the lower and right border, so that its neighbours exist and the border's weight is exactly 1.
+    It stops one short of the lower and right border, so that its neighbours exist and the border's
+    weight is exactly 1.
     """
     size = windows.shape[1]
     last = max(size - 2.0, 0.0)
@@ -212,8 +223,9 @@ def _starts(windows: Any, ops: Any) -> Any:
 def _host_taps(windows: tf.Tensor, **moves: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """`taps` of `see` as the host's compiler makes the best of them: in a kernel before the one that samples.
 
-    In one kernel it would compute addresses pixel by pixel, check each against both ends of the table, and load
-    bytes. Here a pixel is one word, the address is read from memory, and a table of a power of two needs no check but a
+    In one kernel it would compute addresses pixel by pixel, check each against both ends of the
+    table, and load bytes. Here a pixel is one word, the address is read from memory, and a table of
+    a power of two needs no check but a
     mask: the sampling is done in vectors, at half the cost.
     """
     pixels = tf.reshape(windows, [-1, 3])
@@ -222,7 +234,9 @@ def _host_taps(windows: tf.Tensor, **moves: tf.Tensor) -> tuple[tf.Tensor, tf.Te
     for shift in (1, 2, 4, 8, 16):
         highest = tf.bitwise.bitwise_or(highest, tf.bitwise.right_shift(highest, shift))
     words = tf.bitcast(tf.pad(pixels, [[0, highest + 1 - count], [0, 1]]), tf.uint32)
-    y, x = _coordinates(windows.shape[1], _TENSORFLOW, **{"flip": None, "angle": None, "zoom": None, **moves})
+    y, x = _coordinates(
+        windows.shape[1], _TENSORFLOW, **{"flip": None, "angle": None, "zoom": None, **moves}
+    )
     return words, _first_taps(windows, y, x, _TENSORFLOW)
 
 

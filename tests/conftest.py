@@ -9,10 +9,18 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image, ImageFilter
 
-from builders import emotionroi, twitter1
+from sentiflow.builders import emotionroi, twitter1
 
 CLASSES = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
-SIZES = ((400, 300), (300, 401), (256, 256), (257, 300), (120, 90), (640, 360), (90, 500))  # width, height
+SIZES = (
+    (400, 300),
+    (300, 401),
+    (256, 256),
+    (257, 300),
+    (120, 90),
+    (640, 360),
+    (90, 500),
+)  # width, height
 
 
 def pytest_collection_modifyitems(items):
@@ -30,8 +38,12 @@ def picture(seed: int, size: tuple[int, int]) -> Image.Image:
     """Blurred noise with some grain: smooth and sharp parts in every colour."""
     rng = np.random.default_rng(seed)
     width, height = size
-    coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
-    grain = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).filter(ImageFilter.GaussianBlur(1))
+    coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize(
+        size, Image.Resampling.BICUBIC
+    )
+    grain = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).filter(
+        ImageFilter.GaussianBlur(1)
+    )
     return Image.blend(coarse, grain, 0.3)
 
 
@@ -59,7 +71,9 @@ def data_dir(photos, tmp_path_factory):
     path = str(tmp_path_factory.mktemp("data"))
     options = tfds.download.DownloadConfig(manual_dir=str(photos), num_shards=2)
     for config in ("original", "raw256", "jpeg256"):
-        emotionroi.Builder(data_dir=path, config=config).download_and_prepare(download_config=options)
+        emotionroi.Builder(data_dir=path, config=config).download_and_prepare(
+            download_config=options
+        )
     example = os.path.join(os.path.dirname(twitter1.__file__), "dummy_data")
     options = tfds.download.DownloadConfig(manual_dir=example)
     twitter1.Builder(data_dir=path, config="raw256").download_and_prepare(download_config=options)

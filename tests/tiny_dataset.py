@@ -29,7 +29,12 @@ class Tiny(tfds.core.GeneratorBasedBuilder):
             "label": tfds.features.ClassLabel(names=CLASSES),
             "filename": tfds.features.Text(),
         }
-        metadata = {"storage": "raw", "image_size": IMAGE_SIZE, "crop_fraction": 0.875, "interpolation": "lanczos"}
+        metadata = {
+            "storage": "raw",
+            "image_size": IMAGE_SIZE,
+            "crop_fraction": 0.875,
+            "interpolation": "lanczos",
+        }
         return tfds.core.DatasetInfo(
             builder=self,
             description="Noise with a brighter channel.",
@@ -50,7 +55,9 @@ class Tiny(tfds.core.GeneratorBasedBuilder):
             yield name, {"image": pixels, "label": label, "filename": name}
 
 
-def small_backbone(include_top: bool = False, weights: None = None, input_shape: Any = None) -> keras.Model:
+def small_backbone(
+    include_top: bool = False, weights: None = None, input_shape: Any = None
+) -> keras.Model:
     """A backbone that is compiled in no time."""
     images = keras.Input(input_shape)
     features = layers.Conv2D(8, 3, strides=8)(images)

@@ -6,8 +6,8 @@ them. A loader that serves several storages or tiers has a line for each.
 
 from __future__ import annotations
 
-from bench.contestants import bounds, original, ours, peers, peers_torch
-from bench.contestants.task import Contestant, path_of
+from . import bounds, original, ours, peers, peers_torch
+from .task import Contestant, path_of
 
 IMPORT = "limit-import-tensorflow"
 GENERATOR = ("keras_preprocessing", "tensorflow")
@@ -41,7 +41,7 @@ _LIST = (
         function=path_of(ours.sentiflow),
         tier="device",
         storage="raw256",
-        requires=("pipeline",),
+        requires=("sentiflow.pipeline",),
         works=("training",),
     ),
     Contestant(
@@ -50,7 +50,7 @@ _LIST = (
         function=path_of(ours.sentiflow),
         tier="memory",
         storage="raw256",
-        requires=("pipeline",),
+        requires=("sentiflow.pipeline",),
     ),
     Contestant(
         name="sentiflow-none-raw256",
@@ -58,7 +58,7 @@ _LIST = (
         function=path_of(ours.sentiflow),
         tier="none",
         storage="raw256",
-        requires=("pipeline",),
+        requires=("sentiflow.pipeline",),
     ),
     Contestant(
         name="sentiflow-none-jpeg256",
@@ -66,7 +66,7 @@ _LIST = (
         function=path_of(ours.sentiflow),
         tier="none",
         storage="jpeg256",
-        requires=("pipeline",),
+        requires=("sentiflow.pipeline",),
     ),
     Contestant(
         name="sentiflow-none-original",
@@ -74,7 +74,7 @@ _LIST = (
         function=path_of(ours.sentiflow),
         tier="none",
         storage="original",
-        requires=("pipeline",),
+        requires=("sentiflow.pipeline",),
     ),
     Contestant(
         name="dali-jpeg256",
@@ -203,7 +203,7 @@ _LIST = (
         kind="bound",
         function=path_of(bounds.decode_simplejpeg),
         storage="jpeg256",
-        requires=("simplejpeg", "pipeline"),
+        requires=("simplejpeg", "sentiflow.pipeline"),
         works=("decode",),
     ),
     Contestant(
@@ -211,7 +211,7 @@ _LIST = (
         kind="bound",
         function=path_of(bounds.decode_pillow),
         storage="jpeg256",
-        requires=("PIL", "pipeline"),
+        requires=("PIL", "sentiflow.pipeline"),
         works=("decode",),
     ),
     Contestant(
@@ -219,7 +219,7 @@ _LIST = (
         kind="bound",
         function=path_of(bounds.decode_tensorflow),
         storage="jpeg256",
-        requires=("tensorflow", "pipeline"),
+        requires=("tensorflow", "sentiflow.pipeline"),
         works=("decode",),
     ),
     Contestant(
@@ -227,7 +227,7 @@ _LIST = (
         kind="bound",
         function=path_of(bounds.copy_windows),
         storage="raw256",
-        requires=("pipeline",),
+        requires=("sentiflow.pipeline",),
         works=("copy",),
     ),
     Contestant(

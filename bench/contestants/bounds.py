@@ -1,8 +1,10 @@
 """What this machine allows: loaders that do a single thing, with all cores. No contestant can be faster at that thing.
 
-* `decode`: every prepared JPEG of the dataset through libjpeg-turbo, accurate DCT, all cores, nothing else done. Three
-  libraries do the same; the fastest is the bound of loaders that decode whole images.
-* `copy`: windows of uint8 pixels at random positions of the resized images in RAM, copied into batches, all cores.
+* `decode`: every prepared JPEG of the dataset through libjpeg-turbo, accurate DCT, all cores,
+  nothing else done. Three libraries do the same; the fastest is the bound of loaders that decode
+  whole images.
+* `copy`: windows of uint8 pixels at random positions of the resized images in RAM, copied into
+  batches, all cores.
 * `memory`: plain copies of blocks too large for the processor's caches, counted in windows.
 """
 
@@ -15,11 +17,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bench.contestants.task import Batch, Task
+from .task import Batch, Task
 
 T = TypeVar("T")
 
-WINDOW_BYTES = 256 * 256 * 3  # uint8 pixels of the reference system's window, the unit in which copies are counted
+WINDOW_BYTES = (
+    256 * 256 * 3
+)  # uint8 pixels of the reference system's window, the unit in which copies are counted
 BLOCK_BYTES = 2**27
 CHUNK = 8  # images a thread takes at a time
 
@@ -28,7 +32,9 @@ def decode_simplejpeg(task: Task) -> Iterator[Batch]:
     """simplejpeg, which brings its own libjpeg-turbo."""
     import simplejpeg
 
-    return _decode(task, lambda file: simplejpeg.decode_jpeg(file, fastdct=False, fastupsample=False))
+    return _decode(
+        task, lambda file: simplejpeg.decode_jpeg(file, fastdct=False, fastupsample=False)
+    )
 
 
 def decode_pillow(task: Task) -> Iterator[Batch]:
@@ -46,7 +52,11 @@ def decode_tensorflow(task: Task) -> Iterator[Batch]:
         return tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")[0, 0, 0]
 
     files = tf.data.Dataset.from_tensor_slices(_read(task)).repeat()
-    pixels = files.map(decode, num_parallel_calls=task.cores, deterministic=False).batch(task.batch_size).prefetch(2)
+    pixels = (
+        files.map(decode, num_parallel_calls=task.cores, deterministic=False)
+        .batch(task.batch_size)
+        .prefetch(2)
+    )
     return ((batch, batch) for batch in pixels.as_numpy_iterator())
 
 
@@ -60,7 +70,9 @@ def copy_windows(task: Task) -> Iterator[Batch]:
             buffers[thread][slot] = images[i][y : y + size, x : x + size]
 
     generator = np.random.default_rng(task.seed)
-    limits = np.array([[1, image.shape[0] - size + 1, image.shape[1] - size + 1] for image in images])
+    limits = np.array(
+        [[1, image.shape[0] - size + 1, image.shape[1] - size + 1] for image in images]
+    )
     drawn = generator.integers(len(images), size=(64, task.cores, task.batch_size))
     corners = generator.integers(limits[drawn])
     corners[..., 0] = drawn
@@ -72,7 +84,9 @@ def copy_windows(task: Task) -> Iterator[Batch]:
 
 def copy_memory(task: Task) -> Iterator[Batch]:
     """`numpy.copyto` of large blocks, one for each core."""
-    blocks = [(np.ones(BLOCK_BYTES, np.uint8), np.zeros(BLOCK_BYTES, np.uint8)) for _ in range(task.cores)]
+    blocks = [
+        (np.ones(BLOCK_BYTES, np.uint8), np.zeros(BLOCK_BYTES, np.uint8)) for _ in range(task.cores)
+    ]
     windows = np.zeros(task.cores * BLOCK_BYTES // WINDOW_BYTES, np.int32)
     with ThreadPoolExecutor(task.cores) as executor:
         while True:
@@ -82,7 +96,7 @@ def copy_memory(task: Task) -> Iterator[Batch]:
 
 def _read(task: Task) -> list[Any]:
     """Each image of the task's storage: the bytes of a plain file, or uint8 [h, w, 3]."""
-    from bench.harness.inputs import read_plain
+    from ..harness.inputs import read_plain
 
     stored = read_plain(task.dataset, task.storage, split=task.split, data_dir=task.data_dir)
     return [image for image, _ in stored]
@@ -95,7 +109,12 @@ def _decode(task: Task, decode: Callable[[bytes], Any]) -> Iterator[Batch]:
     ahead: list[Any] = []
     with ThreadPoolExecutor(task.cores) as executor:
         for chunk in _endless(chunks):
-            ahead.append((executor.submit(lambda chunk: [decode(file) for file in chunk][-1], chunk), len(chunk)))
+            ahead.append(
+                (
+                    executor.submit(lambda chunk: [decode(file) for file in chunk][-1], chunk),
+                    len(chunk),
+                )
+            )
             if len(ahead) >= 2 * task.cores:
                 future, images = ahead.pop(0)
                 yield np.asarray(future.result()), np.zeros(images, np.int32)

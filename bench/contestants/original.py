@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.contestants.task import Batch, Task
+from .task import Batch, Task
 
 if TYPE_CHECKING:
     from keras_preprocessing.image import DirectoryIterator
@@ -119,7 +119,9 @@ def batches(task: Task, executor: Executor) -> Iterator[Batch]:
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _positions(images: int, batch_size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+def _positions(
+    images: int, batch_size: int, generator: np.random.Generator
+) -> Iterator[np.ndarray]:
     # Steps per epoch are floor(n / batch), as in the reference system, but the queue is not drained
     # between epochs.
     while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.contestants.task import Batch, Task
+from .task import Batch, Task
 
 
 def sentiflow(task: Task) -> Iterator[Batch]:
@@ -12,7 +12,7 @@ def sentiflow(task: Task) -> Iterator[Batch]:
 
     Tier `device` hands out no pixels: it only feeds real steps.
     """
-    import pipeline
+    from sentiflow import pipeline
 
     augmented = task.work == "augmented"
     dataset = pipeline.load(

@@ -1,7 +1,7 @@
 """Other loaders, each as its own documentation recommends, with as many workers as there are cores.
 
-Whatever leaves a choice is chosen to the peer's advantage. `docs/peers.md` names the recommendations and the packages.
-Those built on torch are in `bench.contestants.peers_torch`.
+Whatever leaves a choice is chosen to the peer's advantage. `docs/peers.md` names the
+recommendations and the packages. Those built on torch are in `bench.contestants.peers_torch`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.contestants.task import CAFFE_MEANS, Batch, Task
+from .task import CAFFE_MEANS, Batch, Task
 
 FLIPPED = 0.5  # probability of a mirrored picture
 
@@ -25,16 +25,29 @@ def dali(task: Task) -> Iterator[Batch]:
     kind = {"output_type": types.BGR if augmented else types.RGB}
     final = {"dtype": types.FLOAT, "mean": CAFFE_MEANS} if augmented else {"dtype": types.UINT8}
 
-    @pipeline_def(batch_size=task.batch_size, num_threads=task.cores, device_id=None, seed=task.seed)
+    @pipeline_def(
+        batch_size=task.batch_size, num_threads=task.cores, device_id=None, seed=task.seed
+    )
     def pipeline() -> Any:
-        crop = {"crop": window, **{f"crop_pos_{axis}": fn.random.uniform(range=(0.0, 1.0)) for axis in "xy"}}
-        files, labels = fn.readers.file(file_root=task.prepared or task.photos, shuffle_after_epoch=True)
+        crop = {
+            "crop": window,
+            **{f"crop_pos_{axis}": fn.random.uniform(range=(0.0, 1.0)) for axis in "xy"},
+        }
+        files, labels = fn.readers.file(
+            file_root=task.prepared or task.photos, shuffle_after_epoch=True
+        )
         if task.storage == "files":
-            images = fn.crop(fn.resize(fn.decoders.image(files, **kind), resize_shorter=short_side(task)), **crop)
+            images = fn.crop(
+                fn.resize(fn.decoders.image(files, **kind), resize_shorter=short_side(task)), **crop
+            )
         else:
             images = fn.decoders.image_crop(files, **crop, **kind)
         if augmented:
-            images = fn.rotate(images, angle=fn.random.uniform(range=(-task.rotation, task.rotation)), keep_size=True)
+            images = fn.rotate(
+                images,
+                angle=fn.random.uniform(range=(-task.rotation, task.rotation)),
+                keep_size=True,
+            )
         mirror = fn.random.coin_flip(probability=FLIPPED)
         return fn.crop_mirror_normalize(images, mirror=mirror, output_layout="HWC", **final), labels
 
@@ -53,7 +66,12 @@ def ffcv(task: Task) -> Iterator[Batch]:
     size = task.image_size
 
     def draw_crop(height: int, width: int, scale: Any, ratio: Any) -> tuple[int, int, int, int]:
-        return np.random.randint(0, height - size + 1), np.random.randint(0, width - size + 1), size, size
+        return (
+            np.random.randint(0, height - size + 1),
+            np.random.randint(0, width - size + 1),
+            size,
+            size,
+        )
 
     class RandomCrop(RandomResizedCropRGBImageDecoder):
         get_crop_generator = property(lambda self: draw_crop)
@@ -65,7 +83,10 @@ def ffcv(task: Task) -> Iterator[Batch]:
         order=OrderOption.RANDOM,
         os_cache=True,
         seed=task.seed,
-        pipelines={"image": [RandomCrop((size, size)), RandomHorizontalFlip(FLIPPED)], "label": [IntDecoder()]},
+        pipelines={
+            "image": [RandomCrop((size, size)), RandomHorizontalFlip(FLIPPED)],
+            "label": [IntDecoder()],
+        },
     )
     while True:
         yield from ((images, labels.reshape(-1)) for images, labels in loader)
@@ -85,7 +106,9 @@ def grain(task: Task) -> Iterator[Batch]:
     # A thread pool inside each process would only compete for the same cores.
     options = peer.ReadOptions(num_threads=1, prefetch_buffer_size=2 * task.batch_size)
     batches = images.to_iter_dataset(options).batch(task.batch_size, drop_remainder=True)
-    yield from batches.mp_prefetch(peer.multiprocessing.MultiprocessingOptions(num_workers=task.cores))
+    yield from batches.mp_prefetch(
+        peer.multiprocessing.MultiprocessingOptions(num_workers=task.cores)
+    )
 
 
 def _view(image: np.ndarray, generator: np.random.Generator, task: Task) -> np.ndarray:
@@ -111,14 +134,21 @@ def spdl(task: Task) -> Iterator[Batch]:
     from spdl.pipeline import PipelineBuilder
 
     def decode(samples: list[tuple[str, int, str]]) -> Batch:
-        frames = [spdl.io.decode_packets(spdl.io.demux_image(path), filter_desc=view) for path, _, view in samples]
+        frames = [
+            spdl.io.decode_packets(spdl.io.demux_image(path), filter_desc=view)
+            for path, _, view in samples
+        ]
         images = spdl.io.to_numpy(spdl.io.convert_frames(frames))
         if task.work == "augmented":
             images = np.subtract(images[..., ::-1], CAFFE_MEANS, dtype=np.float32)
         return images, np.array([label for _, label, _ in samples])
 
     builder = PipelineBuilder().add_source(_spdl_samples(task)).aggregate(task.batch_size)
-    pipeline = builder.pipe(decode, concurrency=task.cores).add_sink().build(num_threads=task.cores, max_failures=0)
+    pipeline = (
+        builder.pipe(decode, concurrency=task.cores)
+        .add_sink()
+        .build(num_threads=task.cores, max_failures=0)
+    )
     with pipeline.auto_stop():
         yield from pipeline
 
@@ -126,10 +156,16 @@ def spdl(task: Task) -> Iterator[Batch]:
 def _spdl_samples(task: Task) -> Iterator[tuple[str, int, str]]:
     """Endless permutations of (path, label, FFmpeg filter of a random view)."""
     classes = sorted(Path(task.prepared).iterdir())
-    samples = [(str(path), label) for label, folder in enumerate(classes) for path in sorted(folder.iterdir())]
+    samples = [
+        (str(path), label)
+        for label, folder in enumerate(classes)
+        for path in sorted(folder.iterdir())
+    ]
     generator, size = np.random.default_rng(task.seed), task.image_size
     while True:
-        for i in generator.permutation(len(samples))[: len(samples) // task.batch_size * task.batch_size]:
+        for i in generator.permutation(len(samples))[
+            : len(samples) // task.batch_size * task.batch_size
+        ]:
             x, y, mirrored, angle = generator.random(4)
             steps = [f"crop={size}:{size}:(iw-{size})*{x:.4f}:(ih-{size})*{y:.4f}"]
             steps += ["hflip"] if mirrored < FLIPPED else []
@@ -145,8 +181,14 @@ def keras_directory(task: Task) -> Iterator[Batch]:
     import tensorflow as tf
 
     side = short_side(task)
-    options: dict[str, Any] = {"image_size": (side, side), "crop_to_aspect_ratio": True, "batch_size": None}
-    images = keras.utils.image_dataset_from_directory(task.photos, seed=task.seed, shuffle=True, **options)
+    options: dict[str, Any] = {
+        "image_size": (side, side),
+        "crop_to_aspect_ratio": True,
+        "batch_size": None,
+    }
+    images = keras.utils.image_dataset_from_directory(
+        task.photos, seed=task.seed, shuffle=True, **options
+    )
     layers: list[Any] = [
         keras.layers.RandomCrop(task.image_size, task.image_size),
         keras.layers.RandomFlip("horizontal"),
@@ -161,7 +203,12 @@ def keras_directory(task: Task) -> Iterator[Batch]:
             return keras.applications.resnet.preprocess_input(image), label
         return tf.cast(tf.round(image), tf.uint8), label
 
-    batches = images.repeat().batch(task.batch_size).map(view, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    batches = (
+        images.repeat()
+        .batch(task.batch_size)
+        .map(view, tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
     yield from batches.as_numpy_iterator()
 
 
@@ -172,7 +219,9 @@ def tfds_load(task: Task) -> Iterator[Batch]:
     import tensorflow_datasets as tfds
 
     auto = tf.data.AUTOTUNE
-    rotate = keras.layers.RandomRotation(task.rotation / 360, fill_mode="nearest")  # tf.image has no such rotation
+    rotate = keras.layers.RandomRotation(
+        task.rotation / 360, fill_mode="nearest"
+    )  # tf.image has no such rotation
 
     def resize(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         return _cover(example["image"], task), example["label"]
@@ -184,8 +233,17 @@ def tfds_load(task: Task) -> Iterator[Batch]:
     def turn(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return keras.applications.resnet.preprocess_input(rotate(image, training=True)), label
 
-    examples = tfds.load(f"{task.dataset}/original", split=task.split, data_dir=task.data_dir, shuffle_files=True)
-    images = examples.map(resize, auto).cache().shuffle(task.images).repeat().map(crop, auto).batch(task.batch_size)
+    examples = tfds.load(
+        f"{task.dataset}/original", split=task.split, data_dir=task.data_dir, shuffle_files=True
+    )
+    images = (
+        examples.map(resize, auto)
+        .cache()
+        .shuffle(task.images)
+        .repeat()
+        .map(crop, auto)
+        .batch(task.batch_size)
+    )
     images = images.map(turn, auto) if task.work == "augmented" else images
     yield from images.prefetch(auto).as_numpy_iterator()
 

@@ -1,6 +1,7 @@
 """Other loaders that feed torch: workers are processes, torchvision's v2 transforms make the view.
 
-Each is configured as its own documentation recommends; `docs/peers.md` names the recommendations and the packages.
+Each is configured as its own documentation recommends; `docs/peers.md` names the recommendations
+and the packages.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.contestants.task import CAFFE_MEANS, Batch, Task
+from .task import CAFFE_MEANS, Batch, Task
 
 EPOCHS = 100_000  # more than anyone waits for
 
@@ -26,7 +27,9 @@ def torch_files(task: Task) -> Iterator[Batch]:
     images = ImageFolder(task.prepared or task.photos, loader=read, transform=_view(task))
     # Permutation upon permutation: workers need not wait for each other where an epoch ends.
     sampler = RandomSampler(images, num_samples=EPOCHS * len(images))
-    return _batches(DataLoader(images, batch_size=task.batch_size, sampler=sampler, num_workers=task.cores))
+    return _batches(
+        DataLoader(images, batch_size=task.batch_size, sampler=sampler, num_workers=task.cores)
+    )
 
 
 def webdataset(task: Task) -> Iterator[Batch]:
@@ -38,11 +41,20 @@ def webdataset(task: Task) -> Iterator[Batch]:
     view = _view(task)
 
     def decode(sample: dict[str, Any]) -> tuple[Any, int]:
-        return view(decode_jpeg(torch.frombuffer(bytearray(sample["jpg"]), dtype=torch.uint8))), int(sample["cls"])
+        return view(
+            decode_jpeg(torch.frombuffer(bytearray(sample["jpg"]), dtype=torch.uint8))
+        ), int(sample["cls"])
 
     shards = [str(path) for path in sorted(Path(task.prepared).glob("*.tar"))]
-    images = peer.WebDataset(shards, shardshuffle=len(shards), seed=task.seed).shuffle(1000).map(decode).repeat()
-    batches = images.batched(task.batch_size, partial=False, collation_fn=torch.utils.data.default_collate)
+    images = (
+        peer.WebDataset(shards, shardshuffle=len(shards), seed=task.seed)
+        .shuffle(1000)
+        .map(decode)
+        .repeat()
+    )
+    batches = images.batched(
+        task.batch_size, partial=False, collation_fn=torch.utils.data.default_collate
+    )
     return _batches(peer.WebLoader(batches, batch_size=None, num_workers=task.cores))
 
 
@@ -57,11 +69,19 @@ def streaming(task: Task) -> Iterator[Batch]:
     class Images(peer.StreamingDataset):
         def __getitem__(self, at: Any) -> Any:
             sample = super().__getitem__(at)
-            return view(decode_jpeg(torch.frombuffer(bytearray(sample["image"]), dtype=torch.uint8))), sample["label"]
+            return view(
+                decode_jpeg(torch.frombuffer(bytearray(sample["image"]), dtype=torch.uint8))
+            ), sample["label"]
 
     peer.base.util.clean_stale_shared_memory()
-    images = Images(local=task.prepared, shuffle=True, shuffle_seed=task.seed, batch_size=task.batch_size)
-    options: dict[str, Any] = {"num_workers": task.cores, "persistent_workers": True, "drop_last": True}
+    images = Images(
+        local=task.prepared, shuffle=True, shuffle_seed=task.seed, batch_size=task.batch_size
+    )
+    options: dict[str, Any] = {
+        "num_workers": task.cores,
+        "persistent_workers": True,
+        "drop_last": True,
+    }
     return _batches(torch.utils.data.DataLoader(images, batch_size=task.batch_size, **options))
 
 
@@ -77,7 +97,11 @@ def litdata(task: Task) -> Iterator[Batch]:
             return view(sample["image"]), sample["label"]
 
     images = Images(task.prepared, shuffle=True, drop_last=True, seed=task.seed)
-    options: dict[str, Any] = {"num_workers": task.cores, "persistent_workers": True, "drop_last": True}
+    options: dict[str, Any] = {
+        "num_workers": task.cores,
+        "persistent_workers": True,
+        "drop_last": True,
+    }
     return _batches(peer.StreamingDataLoader(images, batch_size=task.batch_size, **options))
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import click
 
-from bench.gpu import picture, rows
-from bench.gpu.rows import SCALES, Measurement, Scale
+from . import picture, rows
+from .rows import SCALES, Measurement, Scale
 
 Command = tuple[str, ...]  # a module and its arguments
 
@@ -29,7 +29,8 @@ class Part:
         commands: run one after the other; each has a process of its own.
         needs: seconds without which it is not begun, on a machine such as the plan is made for.
         most: seconds after which it is ended, so that others get their turn.
-        requires: a package without which it cannot be run; "" if it needs no more than this software does.
+        requires: a package without which it cannot be run; "" if it needs no more than this
+            software does.
     """
 
     name: str
@@ -46,7 +47,7 @@ def plan(out: Path, work: Path, scale_name: str) -> list[Part]:
     raw, jpeg = f"raw{scale.image_size}", f"jpeg{scale.image_size}"
 
     def part(module: str, *choice: str) -> Command:
-        return f"bench.gpu.{module}", *told, *choice
+        return f"sentiflow.bench.gpu.{module}", *told, *choice
 
     build = part("prepare", f"emotionroi/{raw},emotionroi/{jpeg}")
     return [
@@ -58,15 +59,24 @@ def plan(out: Path, work: Path, scale_name: str) -> list[Part]:
         Part("torch-forward", (part("rival", "forward"),), 30, requires="torchvision"),
         Part(f"switches-{small}", (part("step", f"{small}-switches"),), 40),
         Part(f"step-{large}", (part("step", large),), 40),
-        Part("torch-training", (part("export"), part("rival", "training")), 45, requires="torchvision"),
-        Part("nine", (_draw(work, "twitter1", scale), part("prepare", f"twitter1/{raw}"), part("nine")), 90),
+        Part(
+            "torch-training",
+            (part("export"), part("rival", "training")),
+            45,
+            requires="torchvision",
+        ),
+        Part(
+            "nine",
+            (_draw(work, "twitter1", scale), part("prepare", f"twitter1/{raw}"), part("nine")),
+            90,
+        ),
         Part(f"switches-{large}", (part("step", f"{large}-switches"),), 40),
     ]
 
 
 def _draw(work: Path, dataset: str, scale: Scale) -> Command:
     images = () if scale.photographs is None else ("--images", str(scale.photographs))
-    return "builders.sample", str(work / "photos"), "--dataset", dataset, *images
+    return "sentiflow.builders.sample", str(work / "photos"), "--dataset", dataset, *images
 
 
 @click.command()
@@ -79,8 +89,15 @@ def _draw(work: Path, dataset: str, scale: Scale) -> Command:
     show_default=True,
     help="Photographs, datasets and compiled programs; kept, so that a second call finds them.",
 )
-@click.option("--minutes", envvar="GPU_MINUTES", type=click.FloatRange(0.1), default=9, show_default=True)
-@click.option("--small", envvar="SMALL", is_flag=True, help="The rehearsal: seconds for each part, on a CPU as well.")
+@click.option(
+    "--minutes", envvar="GPU_MINUTES", type=click.FloatRange(0.1), default=9, show_default=True
+)
+@click.option(
+    "--small",
+    envvar="SMALL",
+    is_flag=True,
+    help="The rehearsal: seconds for each part, on a CPU as well.",
+)
 def main(out: Path, parts: tuple[str, ...], work: Path, minutes: float, small: bool) -> None:
     """Measures what an accelerator does with this software, into OUT/gpu.json: all PARTs, or those named."""
     scale_name = "small" if small else "full"
@@ -115,7 +132,9 @@ def run(part: Part, out: Path, work: Path, end: float, *, patient: bool) -> str:
     """
     if (
         part.requires
-        and subprocess.run([sys.executable, "-c", f"import {part.requires}"], capture_output=True).returncode
+        and subprocess.run(
+            [sys.executable, "-c", f"import {part.requires}"], capture_output=True
+        ).returncode
     ):
         return f"absent: {part.requires}"
     began = time.monotonic()
@@ -126,14 +145,20 @@ def run(part: Part, out: Path, work: Path, end: float, *, patient: bool) -> str:
         for command in part.commands:
             status = _run(command, log, _environment(work), end)
             if status != "ok":
-                return status if status.startswith("cut") else f"failed: {_last_line(out / f'{part.name}.log')}"
+                return (
+                    status
+                    if status.startswith("cut")
+                    else f"failed: {_last_line(out / f'{part.name}.log')}"
+                )
     return "ok"
 
 
 def _run(command: Command, log: object, environment: dict[str, str], end: float) -> str:
     """Runs one module in a process group of its own, which is gone when this returns."""
     arguments = [sys.executable, "-m", *command]
-    with subprocess.Popen(arguments, stdout=None, stderr=log, env=environment, start_new_session=True) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(
+        arguments, stdout=None, stderr=log, env=environment, start_new_session=True
+    ) as process:  # type: ignore[call-overload]
         try:
             code = process.wait(max(end - time.monotonic(), 1))
             return "ok" if code == 0 else "failed"
@@ -157,7 +182,11 @@ def _environment(work: Path) -> dict[str, str]:
 
 
 def _last_line(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    lines = [
+        line.strip()
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip()
+    ]
     return lines[-1] if lines else "it said nothing"
 
 

@@ -1,13 +1,15 @@
 """What the accelerator can do: `python -m bench.gpu.chip OUT WORK SCALE`.
 
-A large matrix product is the most that its arithmetic gives, a large copy the most that its memory gives. Between them
-stands the forward pass of the frozen backbone, which is nearly all of a training step's work.
+A large matrix product is the most that its arithmetic gives, a large copy the most that its memory
+gives. Between them stands the forward pass of the frozen backbone, which is nearly all of a
+training step's work.
 """
 
 from __future__ import annotations
 
-# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded before it.
-from model import backbones, folding, precision  # isort: skip
+# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded
+# before it.
+from sentiflow.model import backbones, folding, precision  # isort: skip
 
 import math
 import time
@@ -17,9 +19,10 @@ import jax
 import keras
 import numpy as np
 
-from bench.gpu import rows
-from bench.gpu.rows import Context, Measurement
-from model.settings import TrainSettings
+from sentiflow.model.settings import TrainSettings
+
+from . import rows
+from .rows import Context, Measurement
 
 PART = "chip"
 
@@ -36,24 +39,36 @@ def main() -> None:
         unsettle(backbone)
         plain = [time_forward(context, backbone, size, product) for size in context.scale.batches]
         folded = folding.fold(backbone, dtype=number_format)
-        other = [time_forward(context, folded, size, product, variant="folded") for size in context.scale.batches]
+        other = [
+            time_forward(context, folded, size, product, variant="folded")
+            for size in context.scale.batches
+        ]
     compare(context, backbone, plain[0], other[0])
 
 
 def settings(context: Context) -> TrainSettings:
     """The run whose backbone is timed; random weights, which take as long as any."""
     scale = context.scale
-    return TrainSettings(backbone=scale.backbone, backbone_options=scale.backbone_options, weights="none")
+    return TrainSettings(
+        backbone=scale.backbone, backbone_options=scale.backbone_options, weights="none"
+    )
 
 
 def time_product(context: Context) -> float:
     """The product of two square bfloat16 matrices; returns 10^12 operations/s."""
     side = context.scale.side
-    left, right = (jax.random.normal(key, (side, side), "bfloat16") for key in jax.random.split(jax.random.key(0)))
+    left, right = (
+        jax.random.normal(key, (side, side), "bfloat16")
+        for key in jax.random.split(jax.random.key(0))
+    )
     multiply = jax.jit(lambda x, y: x @ y)
-    taken, spread = rows.time_calls(lambda: multiply(left, right), jax.block_until_ready, seconds=context.scale.seconds)
+    taken, spread = rows.time_calls(
+        lambda: multiply(left, right), jax.block_until_ready, seconds=context.scale.seconds
+    )
     tflops = 2 * side**3 / taken / 1e12
-    rows.keep(context.out, Measurement(part=PART, name="product", tflops=tflops, spread=spread, share=1.0))
+    rows.keep(
+        context.out, Measurement(part=PART, name="product", tflops=tflops, spread=spread, share=1.0)
+    )
     return tflops
 
 
@@ -61,9 +76,14 @@ def time_copy(context: Context) -> None:
     """A copy within the accelerator's memory; bytes that are read and bytes that are written count."""
     source = jax.random.bits(jax.random.key(0), (context.scale.copy_mib * 2**18,), "uint32")
     copy = jax.jit(jax.numpy.copy)
-    taken, spread = rows.time_calls(lambda: copy(source), jax.block_until_ready, seconds=context.scale.seconds)
+    taken, spread = rows.time_calls(
+        lambda: copy(source), jax.block_until_ready, seconds=context.scale.seconds
+    )
     gigabytes = 2 * source.nbytes / taken / 1e9
-    rows.keep(context.out, Measurement(part=PART, name="copy", gigabytes_per_second=gigabytes, spread=spread))
+    rows.keep(
+        context.out,
+        Measurement(part=PART, name="copy", gigabytes_per_second=gigabytes, spread=spread),
+    )
 
 
 def time_forward(
@@ -72,7 +92,9 @@ def time_forward(
     """The backbone alone in inference mode, on noise that is on the device already; returns features, float32."""
     images = noise(context, batch_size)
     weights = [variable.value for variable in backbone.variables]
-    lowered = jax.jit(lambda weights, images: forward(backbone, weights, images)).lower(weights, images)
+    lowered = jax.jit(lambda weights, images: forward(backbone, weights, images)).lower(
+        weights, images
+    )
     began = time.perf_counter()
     compiled = lowered.compile()
     compile_seconds = time.perf_counter() - began
@@ -110,7 +132,10 @@ def forward(backbone: keras.Model, weights: list[Any], images: Any) -> Any:
 def count_operations(backbone: keras.Model) -> int:
     """Floating-point operations of the convolutions for one image; a multiplication and an addition are two."""
     convolutions = [layer for layer in backbone.layers if isinstance(layer, folding.LINEAR)]
-    return sum(2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3]) for layer in convolutions)
+    return sum(
+        2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3])
+        for layer in convolutions
+    )
 
 
 def unsettle(backbone: keras.Model) -> None:
@@ -131,8 +156,12 @@ def compare(context: Context, backbone: keras.Model, plain: np.ndarray, folded: 
     host = jax.devices("cpu")[0]
     images = jax.device_put(np.asarray(noise(context, len(plain))), host)
     weights = [jax.device_put(np.asarray(variable.value), host) for variable in exact.variables]
-    truth = np.asarray(jax.jit(lambda weights, images: forward(exact, weights, images))(weights, images))
-    errors = [np.linalg.norm(features - truth) / np.linalg.norm(truth) for features in (plain, folded)]
+    truth = np.asarray(
+        jax.jit(lambda weights, images: forward(exact, weights, images))(weights, images)
+    )
+    errors = [
+        np.linalg.norm(features - truth) / np.linalg.norm(truth) for features in (plain, folded)
+    ]
     told = f"relative error of features against float32: {errors[0]:.2e} as they are, {errors[1]:.2e} folded"
     rows.keep(context.out, Measurement(part=PART, name="error", variant="folded", words=(told,)))
 

@@ -13,11 +13,19 @@ from typing import Any
 
 import psutil
 
-from bench.gpu import rows
-from bench.gpu.rows import Measurement
+from . import rows
+from .rows import Measurement
 
-COMPILING = ("/jax/core/compile/jaxpr_to_mlir_module_duration", "/jax/core/compile/backend_compile_duration")
-OPENING = ("describe", "device_pixels", "files", "load")  # of `pipeline.Dataset`: what reads and decodes
+COMPILING = (
+    "/jax/core/compile/jaxpr_to_mlir_module_duration",
+    "/jax/core/compile/backend_compile_duration",
+)
+OPENING = (
+    "describe",
+    "device_pixels",
+    "files",
+    "load",
+)  # of `pipeline.Dataset`: what reads and decodes
 
 
 class Stopwatch:
@@ -55,7 +63,7 @@ def watch_compiler() -> Stopwatch:
 
 def watch_dataset() -> Stopwatch:
     """Adds up the calls that open, read and decode a dataset from now on."""
-    import pipeline
+    from sentiflow import pipeline
 
     opening = Stopwatch()
     for name in OPENING:
@@ -67,13 +75,14 @@ def main() -> None:
     """Trains, and keeps how long each part took."""
     context = rows.context()
     started = psutil.Process().create_time()
-    from model import run, train  # isort: skip  # the imports are a part of what is timed
+    from sentiflow.model import run, train  # isort: skip  # the imports are a part of what is timed
 
     import jax
     from rich.console import Console
 
-    import pipeline
-    from bench.gpu.chip import settings
+    from sentiflow import pipeline
+
+    from .chip import settings
 
     imported = time.time()
     cache, out = context.work / "compiled-experiment", context.work / f"experiment-{context.choice}"

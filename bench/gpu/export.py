@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 
-from bench.gpu import rows
-from bench.harness.inputs import export_photos
+from ..harness.inputs import export_photos
+from . import rows
 
 
 def main() -> None:

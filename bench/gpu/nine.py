@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import experiments, lockstep  # isort: skip  # before TensorFlow: see `model`
+from sentiflow.model import experiments, lockstep  # isort: skip  # before TensorFlow: see `model`
 
 import dataclasses
 import shutil
@@ -11,10 +11,11 @@ import time
 import psutil
 from rich.console import Console
 
-import pipeline
-from bench.gpu import rows
-from bench.gpu.chip import settings
-from bench.gpu.rows import Measurement
+from sentiflow import pipeline
+
+from . import rows
+from .chip import settings
+from .rows import Measurement
 
 
 def main() -> None:
@@ -26,7 +27,9 @@ def main() -> None:
     inputs = pipeline.Settings(image_size=scale.image_size)
     chosen, config = experiments.choose(scale.experiments), f"raw{scale.image_size}"
     shared = dataclasses.replace(settings(context), data_dir=context.data_dir)
-    planned = experiments.plan(chosen, shared, inputs, out=out, config=config, seeds=1, folds=False, variants=None)
+    planned = experiments.plan(
+        chosen, shared, inputs, out=out, config=config, seeds=1, folds=False, variants=None
+    )
     console = Console(stderr=True)
     made = experiments.perform(planned, out=out, sequential=False, console=console)
     images = sum(map(lockstep.work, lockstep.groups(each.job for each in planned)))

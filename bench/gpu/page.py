@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.gpu.rows import Measurement, read
-from bench.show.diagnosis import BELIEVED, KEPT
-from bench.show.table import pipes
+from ..show.diagnosis import BELIEVED, KEPT
+from ..show.table import pipes
+from .rows import Measurement, read
 
 UNMEASURED = "*Not measured yet; `bench/gpu.sh OUT` makes the rows.*"
 Column = tuple[str, Callable[[Measurement], str]]
@@ -44,7 +44,14 @@ TABLES: tuple[tuple[tuple[str, ...], str, tuple[Column, ...]], ...] = (
     (
         ("step",),
         "The trainer's own step, by what feeds it",
-        (RATE, BUSY, WAITING, ("CPU ms/image", _number("cpu_seconds_per_image", ".3f", 1000)), MEMORY, SPREAD),
+        (
+            RATE,
+            BUSY,
+            WAITING,
+            ("CPU ms/image", _number("cpu_seconds_per_image", ".3f", 1000)),
+            MEMORY,
+            SPREAD,
+        ),
     ),
     (("switches",), "What could be done otherwise", (RATE, BUSY, MEMORY, SPREAD)),
     (
@@ -59,8 +66,16 @@ TABLES: tuple[tuple[tuple[str, ...], str, tuple[Column, ...]], ...] = (
             RATE,
         ),
     ),
-    (("torch-training",), "The same training as a PyTorch user writes it", (RATE, SPREAD, COMPILED)),
-    (("prepare",), "Building", (("seconds", _number("seconds", ".1f")), ("images", _number("images", ",")), RATE)),
+    (
+        ("torch-training",),
+        "The same training as a PyTorch user writes it",
+        (RATE, SPREAD, COMPILED),
+    ),
+    (
+        ("prepare",),
+        "Building",
+        (("seconds", _number("seconds", ".1f")), ("images", _number("images", ",")), RATE),
+    ),
 )
 
 
@@ -86,16 +101,20 @@ def markdown(path: Path) -> str:
 def limit(path: Path) -> str:
     """The line among README's limits: that nothing was measured on a GPU, or what was."""
     rows = read(path)
-    ceilings = [row for row in rows if row.part == "step" and row.name == "constant" and row.images_per_second]
+    ceilings = [
+        row
+        for row in rows
+        if row.part == "step" and row.name == "constant" and row.images_per_second
+    ]
     if not ceilings:
         return (
             "* It has not run on a GPU yet: `bench/gpu.sh OUT` measures all that wants one, in nine minutes, and "
             "[docs/gpu.md](docs/gpu.md) has the result where there is one."
         )
-    told = ", ".join(f"{row.images_per_second:,.0f} images/s in batches of {row.batch_size}" for row in ceilings)
-    return (
-        f"* On a GPU it was measured on one kind alone, {rows[0].machine['card']}: {told} ([docs/gpu.md](docs/gpu.md))."
+    told = ", ".join(
+        f"{row.images_per_second:,.0f} images/s in batches of {row.batch_size}" for row in ceilings
     )
+    return f"* On a GPU it was measured on one kind alone, {rows[0].machine['card']}: {told} ([docs/gpu.md](docs/gpu.md))."
 
 
 def sentences(rows: Sequence[Measurement]) -> list[str]:
@@ -103,7 +122,9 @@ def sentences(rows: Sequence[Measurement]) -> list[str]:
     told = [sentence for size in _sizes(rows) for sentence in _on_step(rows, size)]
     for row in rows:
         if row.name == "profile":
-            told.append(f"Batch {row.batch_size}, fed by tier device, by the profiler: {' '.join(row.words)}")
+            told.append(
+                f"Batch {row.batch_size}, fed by tier device, by the profiler: {' '.join(row.words)}"
+            )
         elif row.words:
             told += [f"{sentence[0].upper()}{sentence[1:]}." for sentence in row.words]
         elif row.part == "experiment":
@@ -112,7 +133,10 @@ def sentences(rows: Sequence[Measurement]) -> list[str]:
 
 
 def _on_experiment(row: Measurement) -> str:
-    shares = [(value or 0.0) / (row.seconds or 1.0) for value in (row.training_seconds, row.compile_seconds)]
+    shares = [
+        (value or 0.0) / (row.seconds or 1.0)
+        for value in (row.training_seconds, row.compile_seconds)
+    ]
     start = f"Experiment 1 with a {row.variant} takes {row.seconds or 0.0:.0f} s"
     return f"{start}: training is {shares[0]:.0%} of that, the compiler {shares[1]:.0%}."
 
@@ -124,7 +148,11 @@ def _on_step(rows: Sequence[Measurement], batch_size: int) -> list[str]:
     start, told = f"Batch {batch_size}", []
     ceiling, forward = rates.get(("step", "constant", "")), rates.get(("chip", "forward", ""))
     if ceiling and forward:
-        rest = "that limits it" if ceiling / forward >= KEPT else "head, update and calls from the host take the rest"
+        rest = (
+            "that limits it"
+            if ceiling / forward >= KEPT
+            else "head, update and calls from the host take the rest"
+        )
         if ceiling / forward > BELIEVED:
             rest = "more than there is to it, so the machine was not left alone; measure again"
         share = f"{ceiling / forward:.1%} of the forward pass alone: {rest}"
@@ -132,11 +160,19 @@ def _on_step(rows: Sequence[Measurement], batch_size: int) -> list[str]:
     feeds = [row for row in at_size if row.part == "step" and row.name != "constant"]
     told += [f"{start}, fed by {row.name}: {_cause(row)}." for row in feeds]
     switches = [row for row in at_size if row.part == "switches" and row.variant]
-    told += [f"{start}, {row.variant}: {row.utilisation:.2f} times the constant batch as it is." for row in switches]
+    told += [
+        f"{start}, {row.variant}: {row.utilisation:.2f} times the constant batch as it is."
+        for row in switches
+    ]
     trained = rates.get(("step", "memory, raw", ""))
-    rivals = (("torch-forward", "forward pass", forward), ("torch-training", "trained from tier memory", trained))
+    rivals = (
+        ("torch-forward", "forward pass", forward),
+        ("torch-training", "trained from tier memory", trained),
+    )
     for part, what, ours in rivals:
-        best = max((row.images_per_second or 0.0 for row in at_size if row.part == part), default=0.0)
+        best = max(
+            (row.images_per_second or 0.0 for row in at_size if row.part == part), default=0.0
+        )
         if best and ours:
             told.append(f"{start}, {what}: {ours / best:.2f} times PyTorch's {best:,.0f} images/s.")
     return told
@@ -167,7 +203,9 @@ def _table(rows: Sequence[Measurement], columns: Sequence[Column]) -> str:
 
 def _machine(row: Measurement) -> str:
     machine = row.machine
-    versions = ", ".join(f"{name} {machine[name]}" for name in ("python", "jax", "keras", "tensorflow", "torch"))
+    versions = ", ".join(
+        f"{name} {machine[name]}" for name in ("python", "jax", "keras", "tensorflow", "torch")
+    )
     return (
         f"{machine['card']} ({machine['card_memory']}), driver {machine['driver']}; {machine['cpu']}, "
         f"{machine['cores']} cores; {versions}; commit {row.commit or 'none'}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.gpu.rows import Measurement
+from .rows import Measurement
 
 # What becomes a bar, from above to below: part -> its colour and what it is called.
 KINDS = {
@@ -37,7 +37,9 @@ def draw(rows: Sequence[Measurement], path: Path) -> None:
     figure.suptitle("Frozen backbone and head on an accelerator", x=0.01, ha="left", weight="bold")
     machine = rows[0].machine
     host = f"{machine['cpu']}, {machine['cores']} cores; jax {machine['jax']}, torch {machine['torch']}"
-    note = f"{machine['card']}, driver {machine['driver']}; {host}; commit {rows[0].commit or 'none'}"
+    note = (
+        f"{machine['card']}, driver {machine['driver']}; {host}; commit {rows[0].commit or 'none'}"
+    )
     figure.supxlabel(note, fontsize=6.5, color="#666666", x=0.01, ha="left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from bench.gpu import rows
-from bench.gpu.rows import Measurement
-from bench.ours.build_once import build_once
+from ..ours.build_once import build_once
+from . import rows
+from .rows import Measurement
 
 
 def main() -> None:

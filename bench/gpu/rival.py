@@ -1,7 +1,8 @@
 """What a PyTorch user gets on the same accelerator: `python -m bench.gpu.rival OUT WORK SCALE forward|training`.
 
-Everything as PyTorch's performance guide recommends: channels_last, autocast to bfloat16, `torch.compile`, pinned
-memory, copies that do not block, workers that persist, pixels that are normalised on the accelerator.
+Everything as PyTorch's performance guide recommends: channels_last, autocast to bfloat16,
+`torch.compile`, pinned memory, copies that do not block, workers that persist, pixels that are
+normalised on the accelerator.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from torchvision.datasets import ImageFolder
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import v2
 
-from bench.gpu import rows
-from bench.gpu.rows import WINDOWS, Context, Measurement
-from bench.worker import clock
+from ..worker import clock
+from . import rows
+from .rows import WINDOWS, Context, Measurement
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 MAPS_PER_CLASS = 4  # of the reference system's head
-MEANS, DEVIATIONS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvision's ImageNet weights
+MEANS, DEVIATIONS = (
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)  # of torchvision's ImageNet weights
 
 
 def main() -> None:
@@ -47,7 +51,9 @@ def time_forward(context: Context, batch_size: int) -> None:
     """The backbone alone, called as it is and compiled."""
     torch.manual_seed(0)
     backbone, size = make_backbone(context), context.scale.image_size
-    images = torch.randn(batch_size, 3, size, size, device=DEVICE).contiguous(memory_format=torch.channels_last)
+    images = torch.randn(batch_size, 3, size, size, device=DEVICE).contiguous(
+        memory_format=torch.channels_last
+    )
     for call, variant in (
         (torch.compile(backbone, backend=context.scale.torch_compiler), "torch.compile"),
         (backbone, "eager"),
@@ -56,7 +62,9 @@ def time_forward(context: Context, batch_size: int) -> None:
             began = time.perf_counter()
             synchronise(call(images))
             compile_seconds = time.perf_counter() - began
-            taken, spread = rows.time_calls(partial(call, images), synchronise, seconds=context.scale.seconds)
+            taken, spread = rows.time_calls(
+                partial(call, images), synchronise, seconds=context.scale.seconds
+            )
         measured = Measurement(
             part="torch-forward",
             name="torch forward",
@@ -103,7 +111,9 @@ def time_training(context: Context, batch_size: int) -> None:
     network = Network(context, classes=len(list((context.work / "files").iterdir()))).to(DEVICE)
     compiled = torch.compile(network, backend=context.scale.torch_compiler)
     trained = [*network.maps.parameters(), *network.logits.parameters()]
-    optimizer = torch.optim.SGD(trained, lr=0.001, momentum=0.9, nesterov=True, fused=DEVICE.type == "cuda")
+    optimizer = torch.optim.SGD(
+        trained, lr=0.001, momentum=0.9, nesterov=True, fused=DEVICE.type == "cuda"
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + 0.0005 * step))
     losses = nn.CrossEntropyLoss()
 
@@ -149,7 +159,9 @@ def make_loader(context: Context, batch_size: int) -> DataLoader[Any]:
         ]
     )
     images = ImageFolder(
-        str(context.work / "files"), loader=lambda path: decode_image(path, ImageReadMode.RGB), transform=view
+        str(context.work / "files"),
+        loader=lambda path: decode_image(path, ImageReadMode.RGB),
+        transform=view,
     )
     workers = rows.machine_facts()["cores"]
     return DataLoader(

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.harness import rows
-from bench.worker import clock
+from ..harness import rows
+from ..worker import clock
 
 FILE = "gpu.json"
 WINDOWS = 5
@@ -128,7 +128,11 @@ def machine_facts() -> dict[str, Any]:
 
 def _nvidia_smi() -> str | None:
     """Name, driver and memory of the first card; None where there is none."""
-    command = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    command = [
+        "nvidia-smi",
+        "--query-gpu=name,driver_version,memory.total",
+        "--format=csv,noheader",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
@@ -148,7 +152,8 @@ class Measurement:
         status: "ok", or why there is no number.
         images_per_second: median over the windows, or of the whole.
         spread: (largest - smallest) / median of the windows.
-        tflops: 10^12 floating-point operations a second, a multiplication and an addition being two.
+        tflops: 10^12 floating-point operations a second, a multiplication and an addition being
+            two.
         gigabytes_per_second: read and written.
         share: of the rate of the large product.
         utilisation: images_per_second / that of a constant batch at the same batch size.
@@ -188,7 +193,9 @@ class Measurement:
     images: int | None = None
     words: tuple[str, ...] = ()
     machine: dict[str, Any] = dataclasses.field(default_factory=machine_facts)
-    commit: str | None = dataclasses.field(default_factory=lambda: os.environ.get("COMMIT") or rows.commit())
+    commit: str | None = dataclasses.field(
+        default_factory=lambda: os.environ.get("COMMIT") or rows.commit()
+    )
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -207,7 +214,9 @@ def read(path: Path) -> list[Measurement]:
 def keep(out: Path, measurement: Measurement) -> None:
     """Adds a result to `OUT/gpu.json`, in the place of an older one of the same; the file is always whole."""
     others = [other for other in read(out / FILE) if other.key != measurement.key]
-    text = json.dumps([dataclasses.asdict(each) for each in [*others, measurement]], indent=1) + "\n"
+    text = (
+        json.dumps([dataclasses.asdict(each) for each in [*others, measurement]], indent=1) + "\n"
+    )
     partial = out / f".partial.{FILE}"
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, out / FILE)
@@ -233,7 +242,9 @@ def context() -> Context:
     return Context(Path(out), Path(work), SCALES[scale], choice[0] if choice else "")
 
 
-def time_calls(call: Callable[[], Any], wait: Callable[[Any], Any], *, seconds: float) -> tuple[float, float]:
+def time_calls(
+    call: Callable[[], Any], wait: Callable[[Any], Any], *, seconds: float
+) -> tuple[float, float]:
     """Times calls that are dispatched one behind the other and waited for at the end of a window.
 
     Args:

@@ -1,13 +1,15 @@
 """The trainer's own step on the accelerator: `python -m bench.gpu.step OUT WORK SCALE BATCH_SIZE|BATCH_SIZE-switches`.
 
-First one constant batch, which is the ceiling; then what each tier and storage feeds. All tiers but `device` feed the
-same compiled step, so it is compiled once. With `-switches`, in their stead, what could be done otherwise, one by one.
+First one constant batch, which is the ceiling; then what each tier and storage feeds. All tiers but
+`device` feed the same compiled step, so it is compiled once. With `-switches`, in their stead, what
+could be done otherwise, one by one.
 """
 
 from __future__ import annotations
 
-# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded before it.
-from model import epoch, folding, network, precision, train  # isort: skip
+# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded
+# before it.
+from sentiflow.model import epoch, folding, network, precision, train  # isort: skip
 
 import dataclasses
 import gc
@@ -19,16 +21,18 @@ from typing import Any
 import keras
 import numpy as np
 
-import pipeline
-from bench.gpu import rows
-from bench.gpu.chip import settings
-from bench.gpu.rows import WINDOWS, Context, Measurement
-from bench.ours import profile, step
-from bench.worker.clock import Usage
-from model.run import Record
+from sentiflow import pipeline
+from sentiflow.model.run import Record
+
+from ..ours import profile, step
+from ..worker.clock import Usage
+from . import rows
+from .chip import settings
+from .rows import WINDOWS, Context, Measurement
 
 CONSTANT = "constant"
-# Tier and storage. `device` is the last: what it needs of the accelerator's memory would count for the others too.
+# Tier and storage. `device` is the last: what it needs of the accelerator's memory would count for
+# the others too.
 FEEDS = (("memory", "raw"), ("none", "raw"), ("none", "jpeg"), ("device", "raw"))
 
 
@@ -59,12 +63,25 @@ def measure_switches(context: Context, batch_size: int) -> None:
     """What it is worth not to wait for a step's loss, to fold BatchNormalization, and to compile a whole epoch."""
     plain = make_record(context, batch_size, "memory", "raw")
     model = train.build_model(plain, plain.train)
-    ceiling = time_fit(context, CONSTANT, plain, model, step.constant_batches(plain), part="switches")
+    ceiling = time_fit(
+        context, CONSTANT, plain, model, step.constant_batches(plain), part="switches"
+    )
     options: dict[str, Any] = {"ceiling": ceiling, "part": "switches"}
     constant = step.constant_batches(plain)
-    time_fit(context, CONSTANT, plain, model, constant, variant="losses not waited for", asynchronous=True, **options)
+    time_fit(
+        context,
+        CONSTANT,
+        plain,
+        model,
+        constant,
+        variant="losses not waited for",
+        asynchronous=True,
+        **options,
+    )
     folded = build_folded(plain)
-    time_fit(context, CONSTANT, plain, folded, step.constant_batches(plain), variant="folded", **options)
+    time_fit(
+        context, CONSTANT, plain, folded, step.constant_batches(plain), variant="folded", **options
+    )
     on_device = make_record(context, batch_size, "device", "raw")
     for chosen, variant, ops in (
         (folded, "folded, compiled epoch", keras.ops),
@@ -79,7 +96,9 @@ def make_record(context: Context, batch_size: int, tier: Any, storage: str) -> R
     """What a run of that tier and storage is, without an end."""
     scale = context.scale
     dataset = f"emotionroi/{storage}{scale.image_size}"
-    endless = dataclasses.replace(settings(context), dataset=dataset, data_dir=context.data_dir, epochs=step.ENDLESS)
+    endless = dataclasses.replace(
+        settings(context), dataset=dataset, data_dir=context.data_dir, epochs=step.ENDLESS
+    )
     inputs = pipeline.Settings(image_size=scale.image_size, batch_size=batch_size, cache=tier)
     return train.make_record(endless, inputs)
 
@@ -87,8 +106,12 @@ def make_record(context: Context, batch_size: int, tier: Any, storage: str) -> R
 def build_folded(record: Record) -> keras.Model:
     """The network of a run, its backbone folded, and held in the format that it computes in."""
     number_format = record.environment["precision"]
-    shared = network.Shared.make(record.train, image_size=record.inputs.image_size, seed=train.seed_of(record))
-    shared = dataclasses.replace(shared, backbone=folding.fold(shared.backbone, dtype=number_format))
+    shared = network.Shared.make(
+        record.train, image_size=record.inputs.image_size, seed=train.seed_of(record)
+    )
+    shared = dataclasses.replace(
+        shared, backbone=folding.fold(shared.backbone, dtype=number_format)
+    )
     return train.build_model(record, record.train, shared)
 
 
@@ -108,7 +131,9 @@ def time_fit(
     """Trains by `fit` for the windows of a measurement; returns images/s."""
     batch_size = record.inputs.batch_size
     with Usage() as usage:
-        windows = step.Windows(context.scale.seconds / WINDOWS, WINDOWS, waited, usage, asynchronous=asynchronous)
+        windows = step.Windows(
+            context.scale.seconds / WINDOWS, WINDOWS, waited, usage, asynchronous=asynchronous
+        )
         model.fit(_until(windows, batches), callbacks=[windows], shuffle=False, verbose=0)
         found = windows.result(batch_size)
     rate = found["images_per_second"]
@@ -144,7 +169,9 @@ def _close(batches: Iterable[Any]) -> None:
 def unchecked_ops() -> Any:
     """`keras.ops` whose gathers trust that every index lies within, as those of the view do."""
     ops = SimpleNamespace(**vars(keras.ops))
-    ops.take = lambda table, index, axis: table.at[index].get(mode="promise_in_bounds")  # along the first axis
+    ops.take = lambda table, index, axis: table.at[index].get(
+        mode="promise_in_bounds"
+    )  # along the first axis
     return ops
 
 
@@ -158,10 +185,16 @@ def time_epochs(
     batches = train.training_batches(record, epoch=0).as_numpy_iterator()
 
     def stacked() -> Any:
-        return keras.tree.map_structure(lambda *parts: np.stack(parts), *itertools.islice(batches, steps))
+        return keras.tree.map_structure(
+            lambda *parts: np.stack(parts), *itertools.islice(batches, steps)
+        )
 
-    train_epoch = epoch.compiled_epoch(fed, next(iter(train.training_batches(record, epoch=0).as_numpy_iterator())))
-    taken, spread = rows.time_calls(lambda: train_epoch(stacked()), lambda _: None, seconds=context.scale.seconds)
+    train_epoch = epoch.compiled_epoch(
+        fed, next(iter(train.training_batches(record, epoch=0).as_numpy_iterator()))
+    )
+    taken, spread = rows.time_calls(
+        lambda: train_epoch(stacked()), lambda _: None, seconds=context.scale.seconds
+    )
     images = steps * record.inputs.batch_size
     measured = Measurement(
         part="switches",
@@ -184,7 +217,11 @@ def explain(context: Context, record: Record, model: keras.Model) -> None:
     _close(batches)
     words = tuple(profile.words(summary))
     measured = Measurement(
-        part="step", name="profile", batch_size=record.inputs.batch_size, words=words, seconds=summary["seconds"]
+        part="step",
+        name="profile",
+        batch_size=record.inputs.batch_size,
+        words=words,
+        seconds=summary["seconds"],
     )
     rows.keep(context.out, measured)
 

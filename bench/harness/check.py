@@ -1,10 +1,10 @@
 """Whether a contestant's batches are the work that it is timed for.
 
-The worker leaves the first batches and a summary of an epoch (`bench.worker.evidence`). Here pictures
-of those batches are searched for in the dataset: undo preprocessing, mirror and rotation, then slide
-the middle over the covering resize of the source files, at a quarter of the size. The best fit tells
-source, angle, mirror and place. So wrong labels, squashed or zoomed pictures, missing or frozen
-augmentation, swapped channels and wrong means are all found.
+The worker leaves the first batches and a summary of an epoch (`bench.worker.evidence`). Here
+pictures of those batches are searched for in the dataset: undo preprocessing, mirror and rotation,
+then slide the middle over the covering resize of the source files, at a quarter of the size. The
+best fit tells source, angle, mirror and place. So wrong labels, squashed or zoomed pictures,
+missing or frozen augmentation, swapped channels and wrong means are all found.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ import numpy as np
 from PIL import Image
 from scipy import fft, ndimage, signal
 
-from bench.contestants.original import cover
-from bench.contestants.task import CAFFE_MEANS, Task
+from ..contestants.original import cover
+from ..contestants.task import CAFFE_MEANS, Task
 
 REDUCE = 4  # pictures are compared at 1/4 of their size
 CANDIDATES = 12  # sources that a picture is compared with at a time, those of like colours first
 CHECKED = 16  # pictures searched for in the dataset
-BLUR = 1.0  # standard deviation in reduced pixels; makes up for windows that start between two of them
+BLUR = (
+    1.0  # standard deviation in reduced pixels; makes up for windows that start between two of them
+)
 ANGLE_STEP = 2.5  # degrees between the rotations that are tried
 MIN_FIT = 0.87  # share of a picture's variance that its source must explain; true sources reach 0.94, strangers 0.8
 FLAT = 4.0  # grey levels; two pictures this close are the same, however little variance they have
@@ -69,12 +71,18 @@ class Match:
 def read_sources(photos: Path, size: int, crop_fraction: float) -> Sources:
     """Reads class folders of source files; labels number the folders in order of name."""
     classes = sorted(entry.name for entry in os.scandir(photos) if entry.is_dir())
-    paths = [(path, label) for label, name in enumerate(classes) for path in sorted((photos / name).iterdir())]
+    paths = [
+        (path, label)
+        for label, name in enumerate(classes)
+        for path in sorted((photos / name).iterdir())
+    ]
     with ThreadPoolExecutor() as executor:
         read = partial(_read_source, size=size, crop_fraction=crop_fraction)
         pixels = list(executor.map(read, [path for path, _ in paths]))
     labels = np.array([label for _, label in paths])
-    return Sources([_blur(image) for image in pixels], labels, np.stack([_colours(image) for image in pixels]))
+    return Sources(
+        [_blur(image) for image in pixels], labels, np.stack([_colours(image) for image in pixels])
+    )
 
 
 def _read_source(path: Path, size: int, crop_fraction: float) -> np.ndarray:
@@ -100,7 +108,11 @@ def find_fault(evidence: Mapping[str, np.ndarray], task: Task, sources: Sources)
     checked = np.linspace(0, len(images) - 1, min(CHECKED, len(images))).astype(int)
     largest = task.rotation if task.work == "augmented" else 0.0
     with ThreadPoolExecutor() as executor:
-        matches = list(executor.map(partial(find_source, sources=sources, largest_angle=largest), images[checked]))
+        matches = list(
+            executor.map(
+                partial(find_source, sources=sources, largest_angle=largest), images[checked]
+            )
+        )
     return _match_fault(matches, labels[checked], sources) or _randomness_fault(matches, task)
 
 
@@ -113,7 +125,9 @@ def _shape_fault(evidence: Mapping[str, np.ndarray], task: Task) -> str | None:
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape != images.shape[:1]:
         return f"labels are {labels.dtype} {list(labels.shape)}, not one integer for each image"
     if set(evidence["sizes"].tolist()) != {task.batch_size}:
-        return f"batches hold {sorted(set(evidence['sizes'].tolist()))} images, not {task.batch_size}"
+        return (
+            f"batches hold {sorted(set(evidence['sizes'].tolist()))} images, not {task.batch_size}"
+        )
     return None
 
 
@@ -121,8 +135,11 @@ def _epoch_fault(evidence: Mapping[str, np.ndarray], task: Task, sources: Source
     seen, classes = evidence["labels_seen"], int(sources.labels.max()) + 1
     if seen.min() < 0 or seen.max() >= classes:
         return f"labels span {seen.min()} to {seen.max()}, not 0 to {classes - 1}"
-    # An epoch leaves out less than a batch, and a loader may let one epoch run into the next by as much.
-    difference = np.abs(np.bincount(seen, minlength=classes) - np.bincount(sources.labels, minlength=classes))
+    # An epoch leaves out less than a batch, and a loader may let one epoch run into the next by as
+    # much.
+    difference = np.abs(
+        np.bincount(seen, minlength=classes) - np.bincount(sources.labels, minlength=classes)
+    )
     if difference.max() > task.batch_size:
         return f"class balance is off: an epoch's count of class {difference.argmax()} differs by {difference.max()}"
     if evidence["distinct"] < 0.98 * len(seen):
@@ -137,7 +154,9 @@ def _match_fault(matches: Sequence[Match], labels: np.ndarray, sources: Sources)
     if strangers:
         worst = min(match.fit for match in matches)
         return f"{strangers} of {len(matches)} pictures are no such view of a source file (worst fit {worst:.2f})"
-    wrong = sum(sources.labels[match.source] != label for match, label in zip(matches, labels, strict=True))
+    wrong = sum(
+        sources.labels[match.source] != label for match, label in zip(matches, labels, strict=True)
+    )
     return f"{wrong} of {len(matches)} labels are not those of the pictures" if wrong > 1 else None
 
 
@@ -162,8 +181,8 @@ def find_source(image: np.ndarray, *, sources: Sources, largest_angle: float) ->
         sources: to search in.
         largest_angle: degrees; 0 searches for unrotated windows only.
     """
-    # Windows that lie between the pixels of the reduced sources may fit badly where the picture is faint. What the
-    # shift wraps around is outside the template.
+    # Windows that lie between the pixels of the reduced sources may fit badly where the picture is
+    # faint. What the shift wraps around is outside the template.
     half = REDUCE // 2
     best = Match(-np.inf, 0, False, 0.0, (0.0, 0.0))
     for shift in ((0, 0), (half, half), (half, 0), (0, half)):
@@ -179,14 +198,21 @@ def _search(image: np.ndarray, sources: Sources, largest_angle: float) -> Match:
     small = image.astype(np.float32).reshape(side, REDUCE, side, REDUCE, 3).mean((1, 3))
     nearest = np.argsort(np.abs(sources.colours - _colours(small)).sum(1)).tolist()
     small = _blur(small)
-    angles = np.linspace(-largest_angle, largest_angle, 1 + 2 * round(largest_angle / ANGLE_STEP)).tolist()
+    angles = np.linspace(
+        -largest_angle, largest_angle, 1 + 2 * round(largest_angle / ANGLE_STEP)
+    ).tolist()
     views = [(mirrored, angle) for mirrored in (False, True) for angle in angles]
-    templates = np.stack([_template(small[:, ::-1] if mirrored else small, angle) for mirrored, angle in views])
+    templates = np.stack(
+        [_template(small[:, ::-1] if mirrored else small, angle) for mirrored, angle in views]
+    )
     best = (-np.inf, 0, (0.0, 0.0), 0)
-    # A window may lack the colours of the rest of its source, so the search ends only with a fit, or with all sources.
+    # A window may lack the colours of the rest of its source, so the search ends only with a fit,
+    # or with all sources.
     for start in range(0, len(nearest), CANDIDATES):
         several = nearest[start : start + CANDIDATES]
-        best = max(best, *((*_slide(templates, sources.pixels[source]), source) for source in several))
+        best = max(
+            best, *((*_slide(templates, sources.pixels[source]), source) for source in several)
+        )
         if best[0] >= MIN_FIT:
             break
     fit, view, offset, source = best
@@ -196,7 +222,9 @@ def _search(image: np.ndarray, sources: Sources, largest_angle: float) -> Match:
 
 def _template(image: np.ndarray, angle: float) -> np.ndarray:
     # The central square that holds no filled corner, whatever the angle.
-    turned = ndimage.rotate(image, angle, reshape=False, order=1, mode="nearest") if angle else image
+    turned = (
+        ndimage.rotate(image, angle, reshape=False, order=1, mode="nearest") if angle else image
+    )
     inset = image.shape[0] // 6
     return turned[inset:-inset, inset:-inset]
 
@@ -205,13 +233,18 @@ def _slide(templates: np.ndarray, source: np.ndarray) -> tuple[float, int, tuple
     """Slides templates, float32 [n, t, t, 3], over a picture.
 
     Returns:
-        The best fit, the template that has it, and the offset of its centre from the picture's, (y, x) at full size.
+        The best fit, the template that has it, and the offset of its centre from the picture's, (y,
+        x) at full size.
     """
     side, shape = templates.shape[1], source.shape[:2]
     spectrum = fft.rfft2(source, axes=(0, 1)) * fft.rfft2(templates, s=shape, axes=(1, 2)).conj()
-    product = fft.irfft2(spectrum.sum(-1), s=shape, axes=(1, 2))[:, : shape[0] - side + 1, : shape[1] - side + 1]
+    product = fft.irfft2(spectrum.sum(-1), s=shape, axes=(1, 2))[
+        :, : shape[0] - side + 1, : shape[1] - side + 1
+    ]
     energy = signal.oaconvolve((source**2).sum(-1), np.ones((side, side), np.float32), mode="valid")
-    error = (energy - 2 * product + (templates**2).sum((1, 2, 3))[:, None, None]) / templates[0].size
+    error = (energy - 2 * product + (templates**2).sum((1, 2, 3))[:, None, None]) / templates[
+        0
+    ].size
     view, y, x = np.unravel_index(np.argmin(error), error.shape)
     least = float(error[view, y, x])
     fit = 1.0 if least < FLAT**2 else 1 - least / float(templates[view].var((0, 1)).mean())

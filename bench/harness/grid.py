@@ -1,6 +1,7 @@
 """The settings under which `bench.scaling` times loaders: a grid of plain values.
 
-Everything but one value is as in `bench.throughput`, so every point can be compared with the usual one.
+Everything but one value is as in `bench.throughput`, so every point can be compared with the usual
+one.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 
-from bench.harness.rows import BASELINE, Row
+from .rows import BASELINE, Row
 
 BATCH_SIZES = (16, 32, 64, 256)
 IMAGE_SIZES = (224, 256, 448)  # pixels, side of the window
 IMAGES = (1_000, 10_000, 100_000)  # streamed
 COLD = 10_000  # images; of IMAGES, the number that is also read from a disk whose pages are not in memory
 MEMORY, RAW, JPEG, ORIGINAL, DEVICE = (
-    f"sentiflow-{name}" for name in ("memory", "none-raw256", "none-jpeg256", "none-original", "device")
+    f"sentiflow-{name}"
+    for name in ("memory", "none-raw256", "none-jpeg256", "none-original", "device")
 )
 QUICK = (MEMORY, RAW, JPEG)
 # Of the other loaders, which are slow and cost the same at either work, one work tells enough.
@@ -50,17 +52,24 @@ def grid(images: int, cores: int) -> list[Point]:
     """Every point once.
 
     Args:
-        images: of the dataset; larger ones hold them several times, so their number is near that of `IMAGES`.
+        images: of the dataset; larger ones hold them several times, so their number is near that of
+            `IMAGES`.
         cores: that there are.
     """
     usual: Callable[..., Point] = partial(Point, images=images, cores=cores)
     everyone = (BASELINE, "original-all", *QUICK, ORIGINAL)
-    points = [usual(contestant=name, work=work) for work in ("augmented", "crop") for name in everyone]
+    points = [
+        usual(contestant=name, work=work) for work in ("augmented", "crop") for name in everyone
+    ]
     points += [dataclasses.replace(point, cores=1) for point in points]
     for axis, values in (("batch_size", BATCH_SIZES), ("image_size", IMAGE_SIZES)):
         pairs = [(name, work) for work in ("augmented", "crop") for name in QUICK]
         pairs += [(name, "augmented") for name in SLOW[axis]]
-        points += [usual(contestant=name, work=work, **{axis: value}) for name, work in pairs for value in values]
+        points += [
+            usual(contestant=name, work=work, **{axis: value})
+            for name, work in pairs
+            for value in values
+        ]
     streams = [usual(contestant=name, work="crop") for name in (RAW, JPEG)]
     host = usual(contestant=DEVICE, work="augmented")
     points += [_grown(point, count) for count in IMAGES for point in streams]

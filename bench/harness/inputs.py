@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-import pipeline
-from bench.harness.settings import Settings
+from sentiflow import pipeline
+
+from .settings import Settings
 
 DEMO = Path("demo")  # in the user's working directory
 STORAGES = ("original", "raw256", "jpeg256")
@@ -30,8 +31,8 @@ def sample_folders(images: int) -> tuple[Path, Path]:
 def prepare(settings: Settings, storages: tuple[str, ...] = STORAGES) -> tuple[str, dict[str, str]]:
     """Makes sure that there is something to read.
 
-    Without `data_dir`, sample photographs are drawn and built in `DEMO`, unless they are there; with `manual_dir`, the
-    storages that `data_dir` lacks are built from it.
+    Without `data_dir`, sample photographs are drawn and built in `DEMO`, unless they are there;
+    with `manual_dir`, the storages that `data_dir` lacks are built from it.
 
     Returns:
         The data_dir, and why a storage cannot be read, for each that cannot.
@@ -46,11 +47,20 @@ def prepare(settings: Settings, storages: tuple[str, ...] = STORAGES) -> tuple[s
         manual_dir = manual_dir or str(photos)
     reasons = _missing(settings.dataset, storages, data_dir)
     if len(reasons) == len(storages) and settings.data_dir is None and settings.manual_dir is None:
-        _command("builders.sample", str(photos), "--dataset", settings.dataset, "--images", str(settings.images))
+        _command(
+            "sentiflow.builders.sample",
+            str(photos),
+            "--dataset",
+            settings.dataset,
+            "--images",
+            str(settings.images),
+        )
     if reasons and manual_dir is not None:
         # Without a name, one command builds all storages of the usual size.
         every = set(reasons) >= set(STORAGES)
-        for config in [None] * every + [name for name in reasons if not every or name not in STORAGES]:
+        for config in [None] * every + [
+            name for name in reasons if not every or name not in STORAGES
+        ]:
             build(settings.dataset, config, manual_dir=manual_dir, data_dir=data_dir)
         reasons = _missing(settings.dataset, storages, data_dir)
     if len(reasons) == len(storages):
@@ -61,10 +71,12 @@ def prepare(settings: Settings, storages: tuple[str, ...] = STORAGES) -> tuple[s
 def build(dataset: str, config: str | None, *, manual_dir: str, data_dir: str) -> None:
     """Runs `tfds build` for one storage, such as "raw256" or, of another size, "raw448", or for all usual ones."""
     # The builders are found, not imported: what is used of them is the command.
-    package = importlib.util.find_spec("builders")
+    package = importlib.util.find_spec("sentiflow.builders")
     folder = Path(str(package and package.origin)).parent / dataset
     if not folder.is_dir():
-        raise pipeline.InputError(f"dataset must be one that has a builder in {folder.parent}. Received: {dataset!r}")
+        raise pipeline.InputError(
+            f"dataset must be one that has a builder in {folder.parent}. Received: {dataset!r}"
+        )
     options = ("--manual_dir", os.path.abspath(manual_dir), "--data_dir", os.path.abspath(data_dir))
     if config and config not in STORAGES:
         storage = config.rstrip("0123456789")
@@ -73,17 +85,24 @@ def build(dataset: str, config: str | None, *, manual_dir: str, data_dir: str) -
     _command("tensorflow_datasets.scripts.cli.main", "build", str(folder), *options, *one)
 
 
-def export_photos(dataset: str, *, split: str, data_dir: str, folder: Path, storage: str = "original") -> Path:
+def export_photos(
+    dataset: str, *, split: str, data_dir: str, folder: Path, storage: str = "original"
+) -> Path:
     """Writes the images of a split into class folders, which is what the original generator reads.
 
-    From the storage `original`, which holds the source files byte for byte, come those files, so every loader reads
-    the same images; from prepared storages JPEG files (see `read_plain`), or pixels as `.npy`.
+    From the storage `original`, which holds the source files byte for byte, come those files, so
+    every loader reads the same images; from prepared storages JPEG files (see `read_plain`), or
+    pixels as `.npy`.
     """
     classes = pipeline.open(f"{dataset}/{storage}", data_dir=data_dir).class_names
-    folders = [folder / f"{label:03d}-{title}" for label, title in enumerate(classes)]  # so that order is by label
+    folders = [
+        folder / f"{label:03d}-{title}" for label, title in enumerate(classes)
+    ]  # so that order is by label
     for class_folder in folders:
         class_folder.mkdir(parents=True)
-    for i, (image, label) in enumerate(read_plain(dataset, storage, split=split, data_dir=data_dir)):
+    for i, (image, label) in enumerate(
+        read_plain(dataset, storage, split=split, data_dir=data_dir)
+    ):
         if isinstance(image, np.ndarray):
             np.save(folders[label] / f"{i:06d}.npy", image)
         else:
@@ -97,13 +116,18 @@ def plain_source(storage: str) -> str:
     return storage.replace("jpeg", "raw")
 
 
-def read_plain(dataset: str, storage: str, *, split: str, data_dir: str) -> Iterator[tuple[Any, int]]:
+def read_plain(
+    dataset: str, storage: str, *, split: str, data_dir: str
+) -> Iterator[tuple[Any, int]]:
     """Yields each image of a split as loaders other than ours want it, file bytes or uint8 [h, w, 3], and its label.
 
-    Of the storage `jpeg` these are JPEG files of the same pixels, quality and subsampling, but without restart markers
+    Of the storage `jpeg` these are JPEG files of the same pixels, quality and subsampling, but
+    without restart markers
     and index: only our windows gain by them, and they slow down who decodes a whole file.
     """
-    for image, label in read_stored(f"{dataset}/{plain_source(storage)}", split=split, data_dir=data_dir):
+    for image, label in read_stored(
+        f"{dataset}/{plain_source(storage)}", split=split, data_dir=data_dir
+    ):
         yield (_plain_jpeg(image) if storage.startswith("jpeg") else image), label
 
 
@@ -111,7 +135,9 @@ def _plain_jpeg(pixels: np.ndarray) -> bytes:
     import tensorflow as tf  # not above: a JAX backend must be loaded before it
 
     # TensorFlow's encoder, because Pillow's fails at noise, for which its buffer is too small.
-    file = tf.io.encode_jpeg(pixels, format="rgb", quality=95, optimize_size=True, chroma_downsampling=False)
+    file = tf.io.encode_jpeg(
+        pixels, format="rgb", quality=95, optimize_size=True, chroma_downsampling=False
+    )
     return bytes(file.numpy())
 
 
@@ -122,7 +148,9 @@ def read_stored(name: str, *, split: str, data_dir: str) -> Iterator[tuple[Any, 
     """
     names = set(pipeline.open(name, data_dir=data_dir).files(split))
     dataset, _, config = name.partition("/")
-    builder = tfds.core.read_only_builder.builder_from_files(dataset, config=config, data_dir=data_dir)
+    builder = tfds.core.read_only_builder.builder_from_files(
+        dataset, config=config, data_dir=data_dir
+    )
     files = isinstance(builder.info.features["image"], tfds.features.Image)
     examples = builder.as_dataset(
         split=split if split in builder.info.splits else "all",
@@ -148,7 +176,9 @@ def _command(module: str, *arguments: str) -> None:
     shown = " ".join(["python -m", module, *arguments])
     print(f"$ {shown}", file=sys.stderr, flush=True)
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=environment
+    )
     if done.returncode:
         last = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()][-1:]
         raise pipeline.InputError(f"`{shown}` failed: {''.join(last) or 'it printed nothing'}")

@@ -1,7 +1,7 @@
 """Other loaders' environments and formats: which Python runs a contestant, and its own copy of the stored images.
 
-A copy is made once, outside every clock, in `DATA_DIR/peers`, and made anew when the storage that it comes from
-changes.
+A copy is made once, outside every clock, in `DATA_DIR/peers`, and made anew when the storage that
+it comes from changes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.contestants.task import Contestant, Task
-from bench.harness.inputs import export_photos, plain_source
-from pipeline import InputError
+from sentiflow.pipeline import InputError
+
+from ..contestants.task import Contestant, Task
+from .inputs import export_photos, plain_source
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = REPOSITORY / ".peers"  # made by `make peers`
@@ -45,7 +46,9 @@ def provide(entry: Contestant, task: Task, python: str) -> str:
     """
     if not entry.form:
         return ""
-    folder = Path(task.data_dir) / "peers" / f"{task.dataset}-{task.split}-{task.storage}-{entry.form}"
+    folder = (
+        Path(task.data_dir) / "peers" / f"{task.dataset}-{task.split}-{task.storage}-{entry.form}"
+    )
     stamp = _stamp(Path(task.data_dir) / task.dataset / plain_source(task.storage))
     mark = folder / "made_from.json"
     if not mark.exists() or mark.read_text(encoding="utf-8") != stamp:
@@ -59,7 +62,11 @@ def provide(entry: Contestant, task: Task, python: str) -> str:
 
 def _stamp(source: Path) -> str:
     """Names, sizes and times of the files below a folder, in which any rebuild shows."""
-    stats = [(str(path.relative_to(source)), path.stat()) for path in sorted(source.rglob("*")) if path.is_file()]
+    stats = [
+        (str(path.relative_to(source)), path.stat())
+        for path in sorted(source.rglob("*"))
+        if path.is_file()
+    ]
     return json.dumps([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
 
 
@@ -73,14 +80,18 @@ def _write(form: str, task: Task, python: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="export-", dir=folder) as name:
         export = _export(task, Path(name) / "images")
         command = [python, "-m", "bench.worker.writers", form, str(export), str(folder / "images")]
-        done = subprocess.run(command, capture_output=True, text=True, env=variables(), stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=variables(), stdin=subprocess.DEVNULL
+        )
     if done.returncode:
         last = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-1:]
         raise InputError(f"the writer of {form} failed: {''.join(last) or done.returncode}")
 
 
 def _export(task: Task, folder: Path) -> Path:
-    return export_photos(task.dataset, split=task.split, data_dir=task.data_dir, folder=folder, storage=task.storage)
+    return export_photos(
+        task.dataset, split=task.split, data_dir=task.data_dir, folder=folder, storage=task.storage
+    )
 
 
 def _remove(path: Path) -> None:

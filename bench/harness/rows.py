@@ -14,10 +14,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.contestants import CONTESTANTS
-from bench.contestants.task import Kind
+from ..contestants import CONTESTANTS
+from ..contestants.task import Kind
 
-PACKAGES = ("tensorflow", "tensorflow-datasets", "keras", "jax", "keras-preprocessing", "numpy", "pillow")
+PACKAGES = (
+    "tensorflow",
+    "tensorflow-datasets",
+    "keras",
+    "jax",
+    "keras-preprocessing",
+    "numpy",
+    "pillow",
+)
 BASELINE = "original-1"
 CONSTANT = "constant"  # not a loader: one batch that is on the device already
 
@@ -28,24 +36,28 @@ class Row:
 
     Attributes:
         contestant: its name.
-        work: "augmented" or "crop"; a bound of the machine names its own; "training" is the real training step.
+        work: "augmented" or "crop"; a bound of the machine names its own; "training" is the real
+            training step.
         tier: cache tier, "-" without one.
         storage: what is read: "files", "original", "raw256", ...
         batch_size: images.
         images_per_second: median over the windows.
         spread: (largest - smallest) / median of the windows.
-        ratio_to_original: images_per_second / that of the original generator with one worker, same work, same run.
+        ratio_to_original: images_per_second / that of the original generator with one worker, same
+            work, same run.
         first_batch_seconds: from the call of the loader to its first batch.
         cpu_seconds_per_image: of all threads and processes.
         status: "ok", or "absent: ...", "wrong: ...", "failed: ..." with the reason.
         windows: images/s of each window.
-        start_seconds: from the start of the process to the call of the loader: interpreter and imports.
+        start_seconds: from the start of the process to the call of the loader: interpreter and
+            imports.
         peak_anonymous_mib: resident memory that no file backs, MiB.
         peak_total_mib: resident memory, MiB.
         image_size: side of the window, in pixels.
         pages: "warm" where the page cache held the files, "cold" where it did not.
         emulate: images/s of the emulated accelerator that took the batches.
-        utilisation: of the accelerator, emulated or real: images_per_second / its rate when it never waits.
+        utilisation: of the accelerator, emulated or real: images_per_second / its rate when it
+            never waits.
         waiting_share: of the time, spent waiting for batches.
         backbone: whose training step took the batches.
         backend: that ran it, "tensorflow" or "jax".
@@ -59,8 +71,10 @@ class Row:
         seconds: timed in all.
         commit: of this software, with "-dirty" where it was changed; None outside a checkout.
         environment: machine and versions.
-        deviation: how the contestant's batches differ from the work, though they pass the check; "" if not at all.
-        kind: of the contestant; None looks it up by its name, which serves rows of before there were kinds.
+        deviation: how the contestant's batches differ from the work, though they pass the check; ""
+            if not at all.
+        kind: of the contestant; None looks it up by its name, which serves rows of before there
+            were kinds.
     """
 
     contestant: str
@@ -118,7 +132,9 @@ def with_ratios(rows: Sequence[Row]) -> list[Row]:
         if row.contestant == BASELINE and row.images_per_second
     }
     return [
-        dataclasses.replace(row, ratio_to_original=row.images_per_second / base[row.work, row.emulate])
+        dataclasses.replace(
+            row, ratio_to_original=row.images_per_second / base[row.work, row.emulate]
+        )
         if row.images_per_second and (row.work, row.emulate) in base
         else row
         for row in rows
@@ -128,12 +144,17 @@ def with_ratios(rows: Sequence[Row]) -> list[Row]:
 def write_json(rows: Iterable[Row], path: Path) -> None:
     """Writes a list of objects."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps([dataclasses.asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8"
+    )
 
 
 def read_json(path: Path) -> list[Row]:
     """Reads what `write_json` wrote."""
-    return [Row(**{**row, "windows": tuple(row["windows"])}) for row in json.loads(path.read_text(encoding="utf-8"))]
+    return [
+        Row(**{**row, "windows": tuple(row["windows"])})
+        for row in json.loads(path.read_text(encoding="utf-8"))
+    ]
 
 
 def write_csv(rows: Iterable[Row], path: Path) -> None:
@@ -143,7 +164,9 @@ def write_csv(rows: Iterable[Row], path: Path) -> None:
         values = dataclasses.asdict(row)
         environment = values.pop("environment")
         values["windows"] = " ".join(f"{rate:.2f}" for rate in row.windows)
-        flat.append({**values, **{f"environment_{name}": value for name, value in environment.items()}})
+        flat.append(
+            {**values, **{f"environment_{name}": value for name, value in environment.items()}}
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(flat[0]) if flat else [])
@@ -175,7 +198,9 @@ def commit() -> str | None:
     """The checked-out commit of this software, with "-dirty" where files differ from it; None outside a checkout."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
     except OSError:
         return None
     return done.stdout.strip() or None
@@ -194,7 +219,10 @@ def _cpu_model() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 def _memory_bytes() -> int:

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-import pipeline
-from bench.contestants.task import Contestant, Task
-from bench.harness import prepared
-from bench.harness.rows import Row, commit, cores, environment
-from bench.harness.settings import Settings
-from bench.worker.job import GO, READY, Job
+from sentiflow import pipeline
+
+from ..contestants.task import Contestant, Task
+from ..worker.job import GO, READY, Job
+from . import prepared
+from .rows import Row, commit, cores, environment
+from .settings import Settings
 
 SLOWEST = 5.0  # images/s; a contestant that is slower is given up
 PATIENCE = 120.0  # seconds, for start-up and compilation of a loader
@@ -30,7 +31,9 @@ COMPILING = 900.0  # seconds, for those of a training step; a GPU that TensorFlo
 Judge = Callable[[Mapping[str, np.ndarray], Task], str | None]
 
 
-def make_task(entry: Contestant, settings: Settings, *, work: str, data_dir: str, photos: str, images: int) -> Task:
+def make_task(
+    entry: Contestant, settings: Settings, *, work: str, data_dir: str, photos: str, images: int
+) -> Task:
     """What a contestant is asked to do; geometry and rotation are the defaults of `pipeline.Settings`."""
     defaults = pipeline.Settings()
     return Task(
@@ -51,14 +54,17 @@ def make_task(entry: Contestant, settings: Settings, *, work: str, data_dir: str
     )
 
 
-def run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None, *, warm_up: bool = True) -> Row:
+def run(
+    entry: Contestant, task: Task, settings: Settings, judge: Judge | None, *, warm_up: bool = True
+) -> Row:
     """Times a contestant, in a process of its own, as fast as it can.
 
     Args:
         entry: the contestant.
         task: what it has to do.
         settings: seconds and windows.
-        judge: tells what is wrong with the evidence, before the clock starts; None takes the batches as they are.
+        judge: tells what is wrong with the evidence, before the clock starts; None takes the
+            batches as they are.
         warm_up: whether an epoch is drawn before the clock starts. The judge needs one.
 
     Returns:
@@ -79,7 +85,9 @@ def emulate(
     return _run(entry, task, settings, judge, emulate=rates)
 
 
-def _run(entry: Contestant, task: Task, settings: Settings, judge: Judge | None, **how: Any) -> list[Row]:
+def _run(
+    entry: Contestant, task: Task, settings: Settings, judge: Judge | None, **how: Any
+) -> list[Row]:
     python = prepared.find_python(entry.environment)
     if python is None:
         missing = f"no environment {entry.environment!r}; install it with: make peers"
@@ -116,7 +124,7 @@ def run_step(entry: Contestant, task: Task, settings: Settings, step: dict[str, 
     """
     job = Job(
         function=entry.function,
-        requires=("model", *entry.requires),  # in this order: see `model`
+        requires=("sentiflow.model", *entry.requires),  # in this order: see `model`
         task=task,
         seconds=settings.seconds,
         windows=settings.windows,
@@ -153,8 +161,13 @@ def _result(
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         (folder / "job.json").write_text(json.dumps(dataclasses.asdict(job)), encoding="utf-8")
-        limit = patience + 2 * job.seconds * max(len(job.emulate), 1) + 2 * job.task.images / SLOWEST
-        with open(folder / "log", "w", encoding="utf-8") as log, _process(python, folder, log, limit) as process:
+        limit = (
+            patience + 2 * job.seconds * max(len(job.emulate), 1) + 2 * job.task.images / SLOWEST
+        )
+        with (
+            open(folder / "log", "w", encoding="utf-8") as log,
+            _process(python, folder, log, limit) as process,
+        ):
             fault = _judge(process, folder, job.task, judge)
             process.communicate(f"{GO}\n" if fault is None else "stop\n")
         if fault is not None:
@@ -170,7 +183,9 @@ def _process(python: str, folder: Path, log: Any, limit: float) -> Iterator[subp
     command = [python, "-m", "bench.worker", str(folder)]
     quiet = {**prepared.variables(), "TF_CPP_MIN_LOG_LEVEL": "3"}
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True, env=quiet) as process:
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=log, text=True, env=quiet
+    ) as process:
         timer = threading.Timer(limit, process.kill)
         timer.daemon = True
         timer.start()
@@ -181,7 +196,9 @@ def _process(python: str, folder: Path, log: Any, limit: float) -> Iterator[subp
             process.kill()
 
 
-def _judge(process: subprocess.Popen[str], folder: Path, task: Task, judge: Judge | None) -> str | None:
+def _judge(
+    process: subprocess.Popen[str], folder: Path, task: Task, judge: Judge | None
+) -> str | None:
     ready = any(line.strip() == READY for line in process.stdout or ())
     if not ready or judge is None:
         return None
@@ -190,7 +207,11 @@ def _judge(process: subprocess.Popen[str], folder: Path, task: Task, judge: Judg
 
 
 def _last_line(log: Path, status: int, limit: float) -> str:
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    lines = [
+        line.strip()
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip()
+    ]
     if status == -9:
         return f"no result after {limit:.0f} s, or killed for want of memory"
     return lines[-1] if lines else f"exit status {status}"

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal, get_args
 
-from pipeline.options import InputError, check, option, require
+from sentiflow.options import InputError, check, option, require
 
 Work = Literal["augmented", "crop"]
 WORKS: tuple[Work, ...] = get_args(Work)
@@ -21,7 +21,9 @@ class Settings:
     """
 
     dataset: str = option("emotionroi", "Name of the dataset.")
-    data_dir: str | None = option(None, "Folder given to `tfds build`. Default: sample photographs, drawn into ./demo.")
+    data_dir: str | None = option(
+        None, "Folder given to `tfds build`. Default: sample photographs, drawn into ./demo."
+    )
     manual_dir: str | None = option(
         None, "Folder of the downloaded archive, to build the storages that data_dir lacks."
     )
@@ -42,8 +44,12 @@ class Settings:
         require(bool(self.work), "work must be given", self.work)
         for name in ("json", "csv", "plot"):
             path = getattr(self, name)
-            require(path is None or not path.is_dir(), f"{name} must be a file, not a folder", str(path))
-        require(self.plot is None or self.plot.suffix == ".png", "plot must end in .png", str(self.plot))
+            require(
+                path is None or not path.is_dir(), f"{name} must be a file, not a folder", str(path)
+            )
+        require(
+            self.plot is None or self.plot.suffix == ".png", "plot must end in .png", str(self.plot)
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,15 +60,23 @@ class TrainingSettings(Settings):
         InputError: a value is outside its range.
     """
 
-    emulate: str = option("", "Emulated accelerators, images/s, separated by commas. Default: the real step.")
+    emulate: str = option(
+        "", "Emulated accelerators, images/s, separated by commas. Default: the real step."
+    )
     profile: Path | None = option(
         None, "Folder for traces of the real step and what they come to. Needs the JAX backend."
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(all(rate > 0 for rate in self.rates), "emulate must be above 0 images/s", self.emulate)
-        require(not (self.profile and self.rates), "profile is of the real step, which emulate replaces", self.emulate)
+        require(
+            all(rate > 0 for rate in self.rates), "emulate must be above 0 images/s", self.emulate
+        )
+        require(
+            not (self.profile and self.rates),
+            "profile is of the real step, which emulate replaces",
+            self.emulate,
+        )
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -70,4 +84,6 @@ class TrainingSettings(Settings):
         try:
             return tuple(sorted({float(rate) for rate in self.emulate.split(",") if rate.strip()}))
         except ValueError:
-            raise InputError(f"emulate must be numbers, separated by commas. Received: {self.emulate!r}") from None
+            raise InputError(
+                f"emulate must be numbers, separated by commas. Received: {self.emulate!r}"
+            ) from None

@@ -11,15 +11,17 @@ import sys
 import time
 from pathlib import Path
 
-from bench.worker.clock import Usage
+from ..worker.clock import Usage
 
 
-def build_once(dataset: str, storage: str, manual_dir: str, data_dir: str, *, limit: int) -> dict[str, float]:
+def build_once(
+    dataset: str, storage: str, manual_dir: str, data_dir: str, *, limit: int
+) -> dict[str, float]:
     """Builds the dataset on `limit` cores (0: all).
 
     Returns:
-        images, seconds, cpu_seconds, bytes on disk, and the peaks of resident memory, peak_anonymous_mib and
-        peak_total_mib.
+        images, seconds, cpu_seconds, bytes on disk, and the peaks of resident memory,
+        peak_anonymous_mib and peak_total_mib.
     """
     if limit:  # before TensorFlow counts them
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:limit])
@@ -27,10 +29,12 @@ def build_once(dataset: str, storage: str, manual_dir: str, data_dir: str, *, li
     import tensorflow_datasets as tfds
 
     tf.train.Example()  # tensorflow is imported when it is first used
-    make_builder = importlib.import_module(f"builders.{dataset}").Builder
+    make_builder = importlib.import_module(f"sentiflow.builders.{dataset}").Builder
     stem = storage.rstrip("0123456789")
     size = {"image_size": int(storage.removeprefix(stem))} if stem != storage else {}
-    config = dataclasses.replace(make_builder.BUILDER_CONFIGS[0], name="", description=None, storage=stem, **size)
+    config = dataclasses.replace(
+        make_builder.BUILDER_CONFIGS[0], name="", description=None, storage=stem, **size
+    )
     builder = make_builder(data_dir=data_dir, config=config)
     options = tfds.download.DownloadConfig(manual_dir=manual_dir)
     wall, cpu = time.perf_counter(), time.process_time()

@@ -1,7 +1,8 @@
 """What the accelerator does during training steps: a trace by JAX's profiler, reduced to shares of the time.
 
-It tells what is left to gain where the input is no longer waited for: the time without any operation, copies from the
-host, and the operations that take most. The trace itself can be opened in TensorBoard or in Perfetto.
+It tells what is left to gain where the input is no longer waited for: the time without any
+operation, copies from the host, and the operations that take most. The trace itself can be opened
+in TensorBoard or in Perfetto.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
-from bench.show.table import rich_table
+from ..show.table import rich_table
 
 STEPS = 20
 SHOWN = 12  # kinds of operation
-NAME = re.compile(r"[._-]?\d+(?=[._-]|$)")  # the numbers by which a compiler tells operations of one kind apart
+NAME = re.compile(
+    r"[._-]?\d+(?=[._-]|$)"
+)  # the numbers by which a compiler tells operations of one kind apart
 
 
 class Operation(NamedTuple):
@@ -67,9 +70,9 @@ def summarise(done: Sequence[Operation]) -> dict[str, Any]:
     """Shares of the time from the first operation to the end of the last.
 
     Returns:
-        `seconds`: that time. `busy`: the share in which something ran. `operations`: the kinds that took most, each
-        with its `share` (of all operations' time, which may overlap) and number of `calls`. `groups`: the shares of
-        all kinds of a group together.
+        `seconds`: that time. `busy`: the share in which something ran. `operations`: the kinds that
+        took most, each with its `share` (of all operations' time, which may overlap) and number of
+        `calls`. `groups`: the shares of all kinds of a group together.
     """
     if not done:
         return {"seconds": 0.0, "busy": 0.0, "operations": [], "groups": {}}
@@ -82,16 +85,22 @@ def summarise(done: Sequence[Operation]) -> dict[str, Any]:
     for kind, start, end in done:
         spent[kind] += end - start  # type: ignore[assignment]
     total = sum(spent.values())
-    most = [{"kind": kind, "share": time / total, "calls": calls[kind]} for kind, time in spent.most_common(SHOWN)]
+    most = [
+        {"kind": kind, "share": time / total, "calls": calls[kind]}
+        for kind, time in spent.most_common(SHOWN)
+    ]
     groups = Counter[str]()
     for kind, time in spent.items():
         groups[group_of(kind)] += time / total  # type: ignore[assignment]
     return {"seconds": span / 1e9, "busy": busy / span, "operations": most, "groups": dict(groups)}
 
 
-# What kinds of operation are called, in their order: the first that fits. Names are those of XLA and of its libraries.
+# What kinds of operation are called, in their order: the first that fits. Names are those of XLA
+# and of its libraries.
 GROUPS = {
-    "copies between host and accelerator": re.compile(r"memcpy(h2d|d2h)|infeed|outfeed", re.IGNORECASE),
+    "copies between host and accelerator": re.compile(
+        r"memcpy(h2d|d2h)|infeed|outfeed", re.IGNORECASE
+    ),
     "convolutions and matrix products": re.compile(
         r"conv(?!ert)|cudnn|gemm|cublas|\bdot|cutlass|xmma|nvjet", re.IGNORECASE
     ),
@@ -118,7 +127,9 @@ def words(summary: dict[str, Any]) -> list[str]:
     for group, share in summary["groups"].items():
         shares[group] = share * summary["busy"]
     shares["nothing at all"] = 1 - summary["busy"]
-    advice = ADVICE | {"nothing at all": "it waits for calls from the host: more steps in one call would fill it"}
+    advice = ADVICE | {
+        "nothing at all": "it waits for calls from the host: more steps in one call would fill it"
+    }
     return [
         f"{share:.1%} of the time: {group}" + (f" ({advice[group]})." if share >= SLIGHT else ".")
         for group, share in shares.most_common()
@@ -133,9 +144,7 @@ def group_of(kind: str) -> str:
 
 def table(contestant: str, summary: dict[str, Any]) -> Table:
     """The shares, the largest first."""
-    title = (
-        f"profile of {STEPS} steps fed by {contestant}: idle {1 - summary['busy']:.1%} of {summary['seconds']:.2f} s"
-    )
+    title = f"profile of {STEPS} steps fed by {contestant}: idle {1 - summary['busy']:.1%} of {summary['seconds']:.2f} s"
     lines = [
         (operation["kind"][:80], f"{operation['share']:.1%}", f"{operation['calls']:,}")
         for operation in summary["operations"]

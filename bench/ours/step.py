@@ -1,12 +1,14 @@
 """The real training step, timed with what feeds it; `bench.worker` runs it in a process of its own.
 
-The network, its compiled step and the streams are those of `model.train`; `fit` drives them, as it does in a run.
+The network, its compiled step and the streams are those of `model.train`; `fit` drives them, as it
+does in a run.
 """
 
 from __future__ import annotations
 
-# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded before it.
-from model import precision, train  # isort: skip
+# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded
+# before it.
+from sentiflow.model import precision, train  # isort: skip
 
 import itertools
 import threading
@@ -18,14 +20,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-import pipeline
-from bench.contestants.task import find_loader
-from bench.harness.rows import CONSTANT
-from bench.ours import profile
-from bench.worker.clock import Usage, summarise
-from bench.worker.job import Job
-from model.run import Record
-from model.settings import TrainSettings
+from sentiflow import pipeline
+from sentiflow.model.run import Record
+from sentiflow.model.settings import TrainSettings
+
+from ..contestants.task import find_loader
+from ..harness.rows import CONSTANT
+from ..worker.clock import Usage, summarise
+from ..worker.job import Job
+from . import profile
 
 ENDLESS = 1_000_000  # epochs
 
@@ -36,7 +39,8 @@ def run(job: Job) -> dict[str, Any]:
     """Trains for the windows of the job.
 
     Returns:
-        What `bench.worker.clock.measure` returns, and `backend`, `precision`, `device` and `device_memory_mib`.
+        What `bench.worker.clock.measure` returns, and `backend`, `precision`, `device` and
+        `device_memory_mib`.
     """
     record = _record(job)
     with precision.policy(record.environment["precision"]), Usage() as usage:
@@ -58,7 +62,11 @@ def run(job: Job) -> dict[str, Any]:
 
 def _record(job: Job) -> Record:
     values = job.step or {}
-    options = {**values["train"], "backbone_options": tuple(values["train"]["backbone_options"]), "epochs": ENDLESS}
+    options = {
+        **values["train"],
+        "backbone_options": tuple(values["train"]["backbone_options"]),
+        "epochs": ENDLESS,
+    }
     return train.make_record(TrainSettings(**options), pipeline.Settings(**values["inputs"]))
 
 
@@ -95,33 +103,48 @@ def _generated(job: Job, record: Record) -> tf.data.Dataset:
     """The batches of a contestant; they are caffe-preprocessed, whatever the backbone takes: it takes them as fast."""
     size, batch_size = record.inputs.image_size, record.inputs.batch_size
     loader = find_loader(job.function)
-    signature = (tf.TensorSpec((batch_size, size, size, 3), tf.float32), tf.TensorSpec((batch_size,), tf.int32))
+    signature = (
+        tf.TensorSpec((batch_size, size, size, 3), tf.float32),
+        tf.TensorSpec((batch_size,), tf.int32),
+    )
     stream = tf.data.Dataset.from_generator(lambda: loader(job.task), output_signature=signature)
-    return stream.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)).prefetch(2)
+    return stream.apply(
+        tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    ).prefetch(2)
 
 
 class Windows(keras.callbacks.Callback):
     """Times steps in windows, and ends the training after the last.
 
-    The first step compiles, and the window behind it uses up the batches that were made meanwhile: neither counts.
+    The first step compiles, and the window behind it uses up the batches that were made meanwhile:
+    neither counts.
 
     Args:
         seconds: least length of a window.
         windows: how many count.
         waited: the seconds waited for input so far.
         usage: of this process.
-        asynchronous: let Keras on JAX call it from other threads, so that the next step is dispatched before the loss
-            of this one has come. It must not touch the model then: the stream has to end when it is `over`.
+        asynchronous: let Keras on JAX call it from other threads, so that the next step is
+            dispatched before the loss of this one has come. It must not touch the model then: the
+            stream has to end when it is `over`.
     """
 
     def __init__(
-        self, seconds: float, windows: int, waited: Waited, usage: Usage, *, asynchronous: bool = False
+        self,
+        seconds: float,
+        windows: int,
+        waited: Waited,
+        usage: Usage,
+        *,
+        asynchronous: bool = False,
     ) -> None:
         super().__init__()
         self.async_safe = asynchronous
         self._seconds, self._windows, self._waited, self._usage = seconds, windows, waited, usage
         self._lock = threading.Lock()
-        self._marks: list[tuple[int, float, float, float]] = []  # steps, time, seconds waited, seconds of processor
+        self._marks: list[
+            tuple[int, float, float, float]
+        ] = []  # steps, time, seconds waited, seconds of processor
 
     @property
     def over(self) -> bool:
@@ -132,7 +155,9 @@ class Windows(keras.callbacks.Callback):
         """Ends a window when it is long enough; the step is done, since Keras hands its loss over."""
         with self._lock:
             now = time.perf_counter()
-            if self._marks and (now - self._marks[-1][1] < self._seconds or batch < self._marks[-1][0]):
+            if self._marks and (
+                now - self._marks[-1][1] < self._seconds or batch < self._marks[-1][0]
+            ):
                 return
             if not self.over:
                 self._marks.append((batch + 1, now, self._waited(), self._usage.cpu_seconds()))
@@ -143,9 +168,16 @@ class Windows(keras.callbacks.Callback):
         """See `bench.worker.clock.measure`."""
         marks = self._marks[1:]
         pairs = itertools.pairwise(marks)
-        steps, seconds, waited, cpu = (last - first for first, last in zip(marks[0], marks[-1], strict=True))
+        steps, seconds, waited, cpu = (
+            last - first for first, last in zip(marks[0], marks[-1], strict=True)
+        )
         return {
-            **summarise([((after[0] - before[0]) * batch_size, after[1] - before[1]) for before, after in pairs]),
+            **summarise(
+                [
+                    ((after[0] - before[0]) * batch_size, after[1] - before[1])
+                    for before, after in pairs
+                ]
+            ),
             "waiting_share": min(waited / seconds, 1.0),
             "cpu_seconds_per_image": cpu / (steps * batch_size),
         }

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from bench.harness.rows import BASELINE, Row
-from bench.show.table import cells, setting
+from ..harness.rows import BASELINE, Row
+from .table import cells, setting
 
 OURS, OTHERS, ABSENT = "#1f77b4", "#9aa3ad", "#c0392b"
 

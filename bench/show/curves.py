@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from rich.console import Console
 
-from bench.harness.grid import DEVICE, JPEG, MEMORY, ORIGINAL, RAW, point_of
-from bench.harness.rows import BASELINE, Row
-from bench.show.table import cells, pipes, setting
+from ..harness.grid import DEVICE, JPEG, MEMORY, ORIGINAL, RAW, point_of
+from ..harness.rows import BASELINE, Row
+from .table import cells, pipes, setting
 
 AXES = {
     "batch_size": "images in a batch",
@@ -46,7 +46,9 @@ def series(rows: Sequence[Row], axis: str) -> dict[tuple[str, str], list[Row]]:
     compared = {(p.contestant, p.work, p.images) for _, p in points if p.pages == "cold"}
     lines: dict[tuple[str, str], list[Row]] = {}
     for row, point in sorted(points, key=lambda pair: getattr(pair[1], axis)):
-        others = [name for name in AXES if name != axis and not (axis == "pages" and name == "images")]
+        others = [
+            name for name in AXES if name != axis and not (axis == "pages" and name == "images")
+        ]
         apart = axis == "pages" and (point.contestant, point.work, point.images) not in compared
         if not apart and all(getattr(point, name) == usual[name] for name in others):
             lines.setdefault((point.work, point.contestant), []).append(row)
@@ -62,7 +64,11 @@ def markdown(rows: Sequence[Row]) -> str:
     parts += [_table(rows, axis, host, _step, host=True) for axis in ("images", "batch_size")]
     failed = [f"* {row.contestant}, {row.work}: {row.status}" for row in rows if row.status != "ok"]
     return "\n\n".join(
-        [*filter(None, parts), *(["\n".join(dict.fromkeys(failed))] if failed else []), setting(rows[0])]
+        [
+            *filter(None, parts),
+            *(["\n".join(dict.fromkeys(failed))] if failed else []),
+            setting(rows[0]),
+        ]
     )
 
 
@@ -134,7 +140,9 @@ def _draw(axes: Axes, axis: str, lines: dict[str, list[Row]]) -> None:
         positions = [values.index(getattr(point_of(row), axis)) for row in line]
         colour, dashes = STYLES[name]
         rates = [row.images_per_second or 0.0 for row in line]
-        axes.plot(positions, rates, color=colour, linestyle=dashes, marker="o", markersize=3.5, label=name)
+        axes.plot(
+            positions, rates, color=colour, linestyle=dashes, marker="o", markersize=3.5, label=name
+        )
     axes.set_xticks(range(len(values)), [_label(value) for value in values])
     axes.set_xlim(-0.3, len(values) - 0.7)
     axes.set_title(AXES[axis], loc="left", fontsize=9)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.harness.rows import BASELINE, Row
-from bench.show.utilisation import LEVELS, fastest_kept, percent
+from ..harness.rows import BASELINE, Row
+from .utilisation import LEVELS, fastest_kept, percent
 
 KEPT = LEVELS[1]  # an accelerator this busy is not limited by its input
-BETTER = 0.02  # utilisation by which another tier or storage must be ahead, and by more than the noise
+BETTER = (
+    0.02  # utilisation by which another tier or storage must be ahead, and by more than the noise
+)
 BELIEVED = 1.05  # utilisation above which the ceiling was disturbed
 VIEW = "the view: cutting windows, augmenting, copying batches"
 OCCUPIED = 0.75  # share of all cores; below it something else than the processor limits
@@ -39,7 +41,9 @@ def _tell_step(measured: Sequence[Row], rows: Sequence[Row]) -> str:
     if (row.waiting_share or 0.0) >= lost / 2:
         cause = f"the input limits the run: {percent(row.waiting_share)} of the time goes by waiting for {stage(row)}"
     elif row.device == "CPU":
-        cause = "the step seldom waits, but shares the processor with its input, which takes the rest"
+        cause = (
+            "the step seldom waits, but shares the processor with its input, which takes the rest"
+        )
     else:
         cause = "the step seldom waits for batches; the rest goes into copies to the device and calls from the host"
     return f"{start}: {cause}. {remedy(row, rows)}"
@@ -51,7 +55,9 @@ def _tell_emulated(emulated: Sequence[Row], rows: Sequence[Row]) -> str:
     start = f"{emulated[0].contestant} keeps "
     if kept == fastest:
         return f"{start}every accelerator up to {fastest:,.0f} images/s {KEPT:.0%} busy."
-    start += "none of these accelerators" if kept is None else f"an accelerator of {kept:,.0f} images/s"
+    start += (
+        "none of these accelerators" if kept is None else f"an accelerator of {kept:,.0f} images/s"
+    )
     too_fast = [row for row in emulated if (row.emulate or 0.0) > (kept or 0.0)]
     beyond = min(too_fast, key=lambda row: row.emulate or 0.0)
     peers = [row for row in rows if row.emulate == beyond.emulate]
@@ -72,7 +78,11 @@ def stage(row: Row) -> str:
         return VIEW
     if occupied < OCCUPIED:
         idle = f"it has only {percent(occupied)} of the processor"
-        return f"the disk: {idle}" if row.pages == "cold" else f"its workers, or their hand-over of batches: {idle}"
+        return (
+            f"the disk: {idle}"
+            if row.pages == "cold"
+            else f"its workers, or their hand-over of batches: {idle}"
+        )
     if row.storage.startswith("raw"):
         return VIEW
     if row.storage.startswith("jpeg"):
@@ -94,5 +104,9 @@ def remedy(row: Row, rows: Sequence[Row]) -> str:
     if best is None or (best.utilisation or 0.0) < busy + max(BETTER, noise):
         if row.tier == "none" and all(other.tier == "none" for other in ours):
             return "Tier memory, which leaves this stage out, was not measured."
-        return "No tier or storage among these would lift it: fewer augmentations or more cores would."
-    return f"Tier {best.tier} on storage {best.storage} would lift it to {percent(best.utilisation)}."
+        return (
+            "No tier or storage among these would lift it: fewer augmentations or more cores would."
+        )
+    return (
+        f"Tier {best.tier} on storage {best.storage} would lift it to {percent(best.utilisation)}."
+    )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.harness.rows import Row, write_csv, write_json
-from bench.harness.settings import Settings
-from bench.show import bars, rates
+from ..harness.rows import Row, write_csv, write_json
+from ..harness.settings import Settings
+from . import bars, rates
 
 
 def publish(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from bench.harness.rows import Row
-from bench.show.table import cells, pipes, remark, rich_table, setting
+from ..harness.rows import Row
+from .table import cells, pipes, remark, rich_table, setting
 
 HEADINGS = ("images/s", "spread", "x original", "first batch s", "CPU ms/image")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
-from bench.harness.rows import Row
+from ..harness.rows import Row
 
 
 def pipes(headings: Sequence[str], lines: Iterable[Sequence[str]], *, texts: int = 1) -> str:

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from rich.console import Console
 
-from bench.harness.rows import Row
-from bench.show.bars import colour_of
-from bench.show.table import cells, pipes, rich_table, setting
+from ..harness.rows import Row
+from .bars import colour_of
+from .table import cells, pipes, rich_table, setting
 
 LEVELS = (0.9, 0.99)  # MLPerf Storage demands the first
 
@@ -60,7 +60,15 @@ def _contents(work: str, rows: Sequence[Row]) -> Lines:
 def _step_lines(rows: Sequence[Row]) -> Lines:
     first = rows[0]
     what = f"{first.backbone} on {first.backend}, {first.device}, {first.precision}, batch {first.batch_size}"
-    headings = ["fed by", "utilisation", "waiting", "images/s", "spread", "CPU ms/image", "device MiB"]
+    headings = [
+        "fed by",
+        "utilisation",
+        "waiting",
+        "images/s",
+        "spread",
+        "CPU ms/image",
+        "device MiB",
+    ]
     lines = []
     for row in rows:
         rate, spread, _, _, cpu, _ = cells(row)
@@ -73,7 +81,11 @@ def _step_lines(rows: Sequence[Row]) -> Lines:
 def _emulation_lines(rows: Sequence[Row]) -> Lines:
     rates = sorted({row.emulate for row in rows if row.emulate})
     title = f"{rows[0].dataset}: {rows[0].work}, batch {rows[0].batch_size}"
-    headings = ["contestant", *(f"{rate:,.0f}" for rate in rates), *(f"keeps at {level:.0%}" for level in LEVELS)]
+    headings = [
+        "contestant",
+        *(f"{rate:,.0f}" for rate in rates),
+        *(f"keeps at {level:.0%}" for level in LEVELS),
+    ]
     lines = []
     for name in dict.fromkeys(row.contestant for row in rows):
         emulated = [row for row in rows if row.contestant == name]
@@ -109,7 +121,12 @@ def plot(rows: Sequence[Row], path: Path) -> None:
 def _draw_step(axes: Axes, rows: Sequence[Row]) -> None:
     rows = sorted(rows, key=lambda row: row.utilisation or 0.0)
     colours = [colour_of(row) for row in rows]
-    axes.barh([row.contestant for row in rows], [row.utilisation or 0.0 for row in rows], color=colours, height=0.72)
+    axes.barh(
+        [row.contestant for row in rows],
+        [row.utilisation or 0.0 for row in rows],
+        color=colours,
+        height=0.72,
+    )
     for y, row in enumerate(rows):
         text = f" {percent(row.utilisation)}   {cells(row)[0]} images/s, waiting {percent(row.waiting_share)}"
         axes.text(row.utilisation or 0.0, y, text, va="center", fontsize=9)
@@ -117,7 +134,9 @@ def _draw_step(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     if rows:
-        axes.set_title(f"training step of {rows[0].backbone} on {rows[0].device}", loc="left", fontsize=10)
+        axes.set_title(
+            f"training step of {rows[0].backbone} on {rows[0].device}", loc="left", fontsize=10
+        )
 
 
 def _draw_emulation(axes: Axes, rows: Sequence[Row]) -> None:
@@ -135,7 +154,9 @@ def _draw_emulation(axes: Axes, rows: Sequence[Row]) -> None:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_ylim(0, 1.03)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_xlabel("emulated accelerator, images/s (logarithmic); dotted: the 90 % that MLPerf Storage demands")
+    axes.set_xlabel(
+        "emulated accelerator, images/s (logarithmic); dotted: the 90 % that MLPerf Storage demands"
+    )
     if rows:
         axes.set_title(f"work: {rows[0].work}", loc="left", fontsize=10)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import psutil
 
-from bench.contestants.task import Batch, Task, find_loader
-from bench.worker import accelerator, clock
-from bench.worker.clock import Usage
-from bench.worker.evidence import gather_evidence
-from bench.worker.job import GO, READY, Job
+from ..contestants.task import Batch, Task, find_loader
+from . import accelerator, clock
+from .clock import Usage
+from .evidence import gather_evidence
+from .job import GO, READY, Job
 
 HOPELESS = 0.5  # utilisation; a loader that keeps an accelerator less busy gets no faster ones
 
@@ -46,7 +46,7 @@ def _run(job: Job, folder: Path, channel: Any) -> dict[str, Any]:
     except ImportError as error:
         return {"status": f"absent: {error}"}
     if job.step is not None:
-        from bench.ours import step
+        from ..ours import step
 
         print(READY, file=channel, flush=True)
         return step.run(job) if sys.stdin.readline().strip() == GO else {"status": "stopped"}

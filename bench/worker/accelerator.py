@@ -1,8 +1,8 @@
 """An emulated accelerator, in the manner of MLPerf Storage: it takes a batch, and blocks for as long as it would train.
 
-The loop is `take a batch, sleep batch / rate seconds`. The loader's own threads and processes run during the sleep,
-which uses no processor; every moment between asking for a batch and having it counts as waiting. Utilisation is
-compute time / total time, https://github.com/mlcommons/storage.
+The loop is `take a batch, sleep batch / rate seconds`. The loader's own threads and processes run
+during the sleep, which uses no processor; every moment between asking for a batch and having it
+counts as waiting. Utilisation is compute time / total time, https://github.com/mlcommons/storage.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.contestants.task import Batch
+from ..contestants.task import Batch
 
 
 class Accelerator:
@@ -44,15 +44,17 @@ class Accelerator:
         arrived = self._clock()
         self.waited += arrived - asked
         duration = len(labels) / self._rate
-        # Systems end a sleep late, by a tenth of a millisecond and more. That is no fault of the loader: the next
-        # sleep makes it good, and no later one. The time that the batch took is never shortened.
+        # Systems end a sleep late, by a tenth of a millisecond and more. That is no fault of the
+        # loader: the next sleep makes it good, and no later one. The time that the batch took is
+        # never shortened.
         late = min(max(asked - self._free, 0.0), duration)
         self._free = arrived - late + duration
         self._sleep(max(self._free - self._clock(), 0.0))
         return None, labels
 
     def _take(self) -> np.ndarray:
-        # The images are let go here, as an accelerator lets go of the host's copy, and not when the next batch comes.
+        # The images are let go here, as an accelerator lets go of the host's copy, and not when the
+        # next batch comes.
         return next(self._batches)[1]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.contestants.task import Batch
+from ..contestants.task import Batch
 
 KEPT_BATCHES = 2  # batches left as evidence
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from bench.contestants.task import Task
+from ..contestants.task import Task
 
 READY = "bench: ready"  # the worker's line when it could start the clock
 GO = "go"  # the parent's line that starts it

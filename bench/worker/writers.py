@@ -1,6 +1,7 @@
 """Writes images in the format of one loader: `python -m bench.worker.writers FORM IMAGES TARGET`.
 
-IMAGES are class folders of JPEG files or of pixels as `.npy`. It runs in the environment of that loader.
+IMAGES are class folders of JPEG files or of pixels as `.npy`. It runs in the environment of that
+loader.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ CHUNK_BYTES = 2**26  # of MDS and LitData, the size that both recommend
 def list_images(photos: Path) -> list[Sample]:
     """The files of class folders with their labels, in a random order that is always the same."""
     classes = sorted(path for path in photos.iterdir() if path.is_dir())
-    samples = [(path, label) for label, folder in enumerate(classes) for path in sorted(folder.iterdir())]
+    samples = [
+        (path, label) for label, folder in enumerate(classes) for path in sorted(folder.iterdir())
+    ]
     random.Random(0).shuffle(samples)
     return samples
 
@@ -51,7 +54,10 @@ def write_beton(samples: Sequence[Sample], target: Path) -> None:
             return Image.open(path).convert("RGB"), label
 
     target.mkdir()
-    fields = {"image": ffcv.fields.RGBImageField(write_mode="raw" if raw else "jpg"), "label": ffcv.fields.IntField()}
+    fields = {
+        "image": ffcv.fields.RGBImageField(write_mode="raw" if raw else "jpg"),
+        "label": ffcv.fields.IntField(),
+    }
     ffcv.writer.DatasetWriter(str(target / "images.beton"), fields).from_indexed_dataset(Images())
 
 
@@ -60,7 +66,9 @@ def write_tar(samples: Sequence[Sample], target: Path) -> None:
     import webdataset
 
     target.mkdir()
-    with webdataset.ShardWriter(str(target / "%06d.tar"), maxcount=-(-len(samples) // SHARDS), verbose=0) as writer:
+    with webdataset.ShardWriter(
+        str(target / "%06d.tar"), maxcount=-(-len(samples) // SHARDS), verbose=0
+    ) as writer:
         for i, (path, label) in enumerate(samples):
             writer.write({"__key__": f"{i:08d}", "jpg": path.read_bytes(), "cls": label})
 
@@ -91,11 +99,16 @@ def write_litdata(samples: Sequence[Sample], target: Path) -> None:
     import litdata
 
     with tempfile.TemporaryDirectory(prefix="litdata-") as scratch:
-        # It empties these folders first; by default they are /tmp/data and /tmp/chunks, whatever may lie there.
+        # It empties these folders first; by default they are /tmp/data and /tmp/chunks, whatever
+        # may lie there.
         for name in ("DATA_OPTIMIZER_CACHE_FOLDER", "DATA_OPTIMIZER_DATA_CACHE_FOLDER"):
             os.environ[name] = os.path.join(scratch, name)
         litdata.optimize(
-            fn=_litdata_sample, inputs=list(samples), output_dir=str(target), chunk_bytes="64MB", num_workers=1
+            fn=_litdata_sample,
+            inputs=list(samples),
+            output_dir=str(target),
+            chunk_bytes="64MB",
+            num_workers=1,
         )
 
 
@@ -103,7 +116,10 @@ def _litdata_sample(sample: Sample) -> dict[str, Any]:
     from PIL import Image
 
     path, label = sample
-    return {"image": Image.open(path), "label": label}  # LitData stores the file of an opened JPEG as it is
+    return {
+        "image": Image.open(path),
+        "label": label,
+    }  # LitData stores the file of an opened JPEG as it is
 
 
 WRITERS: dict[str, Callable[[Sequence[Sample], Path], None]] = {

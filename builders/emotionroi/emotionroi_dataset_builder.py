@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow_datasets.public_api as tfds
 
-from builders.preparation import CheckedBuilder, Prepared
-from builders.sources import Source
-from builders.storage import DividedConfig
+from sentiflow.builders.preparation import CheckedBuilder, Prepared
+from sentiflow.builders.sources import Source
+from sentiflow.builders.storage import DividedConfig
 
 from . import layouts
 
@@ -40,7 +40,9 @@ class Builder(CheckedBuilder):
             "filename": tfds.features.Text(),
         }
         if self.builder_config.storage == "original":  # none or one, a grey image
-            features["stimuli_map"] = tfds.features.Sequence(tfds.features.Image(shape=(None, None, 1)))
+            features["stimuli_map"] = tfds.features.Sequence(
+                tfds.features.Image(shape=(None, None, 1))
+            )
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(features),
             supervised_keys=("image", "label"),
@@ -50,11 +52,17 @@ class Builder(CheckedBuilder):
 
     def _read_source(self, manual_dir: Path) -> Source:
         config = self.builder_config
-        return layouts.read(manual_dir, config.split, maps=config.storage == "original", homepage=_HOMEPAGE)
+        return layouts.read(
+            manual_dir, config.split, maps=config.storage == "original", homepage=_HOMEPAGE
+        )
 
     def _example(self, prepared: Prepared) -> dict[str, Any]:
         entry = prepared.entry
-        example: dict[str, Any] = {"image": prepared.image, "label": entry.label, "filename": entry.filename}
+        example: dict[str, Any] = {
+            "image": prepared.image,
+            "label": entry.label,
+            "filename": entry.filename,
+        }
         if self.builder_config.storage == "original":
             example["stimuli_map"] = prepared.maps
         return example

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from builders.folders import class_folders
-from builders.sources import Bad, Entry, Source, find, inside, read_lines
-from builders.splits import SEED, refuse_copies, report_copies, stratified
+from sentiflow.builders.folders import class_folders
+from sentiflow.builders.sources import Bad, Entry, Source, find, inside, read_lines
+from sentiflow.builders.splits import SEED, refuse_copies, report_copies, stratified
 
 LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
 LOOKED_FOR = (
@@ -36,7 +36,9 @@ def read(manual_dir: Path, split: str, *, maps: bool, homepage: str) -> Source:
     def recognise(root: Path) -> tuple[str, Path] | None:
         return next(((layout, root) for layout in wanted if LAYOUTS[layout][0](root)), None)
 
-    looked_for = f"{LOOKED_FOR} Wanted: {', '.join(wanted)}. The data: EmotionROI.zip, see {homepage}"
+    looked_for = (
+        f"{LOOKED_FOR} Wanted: {', '.join(wanted)}. The data: EmotionROI.zip, see {homepage}"
+    )
     layout, root = find(manual_dir, _FOLDERS, recognise, looked_for=looked_for)
     source: Source = LAYOUTS[layout][1](root)
     check_copies = refuse_copies if layout == "folders" else report_copies
@@ -70,7 +72,9 @@ def _read_lists(root: Path) -> Source:
         source.bad.append(Bad(name, "in both training.txt and testing.txt (skip keeps it in test)"))
         del names["train"][name]
     for split in _LISTS:
-        source.splits[split] = [Entry(name, root / "images" / name, label) for name, label in names[split].items()]
+        source.splits[split] = [
+            Entry(name, root / "images" / name, label) for name, label in names[split].items()
+        ]
     return source
 
 
@@ -95,7 +99,9 @@ def _read_split_folders(root: Path) -> Source:
     source = Source({}, [], {}, [])
     for split, folder in _SPLIT_FOLDERS.items():
         if (root / folder).is_dir():
-            source.splits[split] = class_folders(root / folder, root, source, labels=LABELS, required=split == "train")
+            source.splits[split] = class_folders(
+                root / folder, root, source, labels=LABELS, required=split == "train"
+            )
     return source
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from builders.folders import class_folders, subfolders
-from builders.sources import Bad, Entry, Source, inside, read_text
-from builders.splits import SEED, refuse_copies, report_copies, stratified
-from builders.storage import DatasetError
+from sentiflow.builders.folders import class_folders, subfolders
+from sentiflow.builders.sources import Bad, Entry, Source, inside, read_text
+from sentiflow.builders.splits import SEED, refuse_copies, report_copies, stratified
+from sentiflow.builders.storage import DatasetError
 
 LISTS = ("list.csv", "list.tsv", "labels.csv", "labels.tsv")
 LOOKED_FOR = (
@@ -48,16 +48,21 @@ def read(manual_dir: Path, split: str) -> tuple[Source, list[str]]:
         The images, and the names of the classes: by number if all are numbers, else by alphabet.
 
     Raises:
-        DatasetError: there is nothing of the kind, the list cannot be used, or there are not two classes.
+        DatasetError: there is nothing of the kind, the list cannot be used, or there are not two
+            classes.
     """
     wanted = tuple(LAYOUTS) if split == "auto" else (split,)
     layout = next((name for name in wanted if LAYOUTS[name][0](manual_dir)), None)
     if layout is None:
-        raise DatasetError(f"No dataset in {manual_dir}. Looked for {LOOKED_FOR} Wanted: {', '.join(wanted)}.")
+        raise DatasetError(
+            f"No dataset in {manual_dir}. Looked for {LOOKED_FOR} Wanted: {', '.join(wanted)}."
+        )
     source: Source = LAYOUTS[layout][1](manual_dir)
     labels = _sorted({entry.label for entries in source.splits.values() for entry in entries})
     if len(labels) < 2:
-        raise DatasetError(f"{manual_dir}: two classes or more are needed. Received: {', '.join(labels) or 'none'}.")
+        raise DatasetError(
+            f"{manual_dir}: two classes or more are needed. Received: {', '.join(labels) or 'none'}."
+        )
     _settle_splits(source)
     counts = ", ".join(f"{name} {len(entries)}" for name, entries in source.splits.items())
     source.notes.insert(0, f"{manual_dir}: {layout}, {len(labels)} classes: {counts} images.")
@@ -89,16 +94,25 @@ def _lists(root: Path) -> list[Path]:
 def _split_folders(root: Path) -> list[Path]:
     """Folders named like splits; a folder `train` of images alone is a class of that name."""
     found = [path for path in subfolders(root) if path.name in _SPLITS]
-    return found if any(_SPLITS[path.name] == "train" and subfolders(path) for path in found) else []
+    return (
+        found if any(_SPLITS[path.name] == "train" and subfolders(path) for path in found) else []
+    )
 
 
 def _read_split_folders(root: Path) -> Source:
     source = Source({}, [], {}, [])
     folders = _split_folders(root)
-    labels = {path.name for folder in folders if _SPLITS[folder.name] == "train" for path in subfolders(folder)}
+    labels = {
+        path.name
+        for folder in folders
+        if _SPLITS[folder.name] == "train"
+        for path in subfolders(folder)
+    }
     for folder in folders:
         split = _SPLITS[folder.name]
-        entries = class_folders(folder, root, source, labels=_sorted(labels), required=split == "train")
+        entries = class_folders(
+            folder, root, source, labels=_sorted(labels), required=split == "train"
+        )
         source.splits.setdefault(split, []).extend(entries)
     return source
 
@@ -113,42 +127,56 @@ def _read_class_folders(root: Path) -> Source:
 def _read_list(root: Path) -> Source:
     paths = _lists(root)
     if len(paths) > 1:
-        raise DatasetError(f"Two lists in one folder: {paths[0]} and {paths[1]}. Remove one of them.")
+        raise DatasetError(
+            f"Two lists in one folder: {paths[0]} and {paths[1]}. Remove one of them."
+        )
     source = Source({}, [], {}, [])
     found: dict[str, Line] = {}
     refused: set[str] = set()
     for line in read_list(paths[0]):
         name, reason = inside(line.path), _fault(line)
         if name is None or reason:
-            source.bad.append(Bad(line.path, f"{reason or 'leads out of the folder'}, in {paths[0].name}"))
+            source.bad.append(
+                Bad(line.path, f"{reason or 'leads out of the folder'}, in {paths[0].name}")
+            )
         elif name not in found:
             found[name] = line
         elif found[name][1:] == line[1:]:
             source.bad.append(Bad(name, f"listed twice in {paths[0].name} (skip keeps it once)"))
         else:
-            source.bad.append(Bad(name, f"listed twice in {paths[0].name} with different labels or splits"))
+            source.bad.append(
+                Bad(name, f"listed twice in {paths[0].name} with different labels or splits")
+            )
             refused.add(name)
     for name, line in found.items():
         if name not in refused:
-            source.splits.setdefault(_split_of(line), []).append(Entry(name, root / name, line.label))
+            source.splits.setdefault(_split_of(line), []).append(
+                Entry(name, root / name, line.label)
+            )
     return source
 
 
 def read_list(path: Path) -> list[Line]:
     """Lines of a list: comma-separated, or tab-separated if it is named so; blank lines are left out.
 
-    A first line with `path` and `label` among its cells is a header: columns are found by it, others are ignored.
-    Without one the columns are path, label and, if any line has it, split.
+    A first line with `path` and `label` among its cells is a header: columns are found by it,
+    others are ignored. Without one the columns are path, label and, if any line has it, split.
 
     Raises:
         DatasetError: the list cannot be read, is not UTF-8, or is no such table.
     """
     delimiter = "\t" if path.suffix == ".tsv" else ","
     try:
-        table = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
-        rows = [[cell.strip() for cell in row] for row in table if any(cell.strip() for cell in row)]
+        table = csv.reader(
+            io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True
+        )
+        rows = [
+            [cell.strip() for cell in row] for row in table if any(cell.strip() for cell in row)
+        ]
     except csv.Error as error:
-        raise DatasetError(f"{path}: the list is not a table with delimiter {delimiter!r} ({error}).") from None
+        raise DatasetError(
+            f"{path}: the list is not a table with delimiter {delimiter!r} ({error})."
+        ) from None
     header = [cell.lower() for cell in rows[0]] if rows else []
     if {"path", "label"} <= set(header):
         del rows[0]
@@ -156,7 +184,10 @@ def read_list(path: Path) -> list[Line]:
         header = ["path", "label", "split"][: max(map(len, rows), default=0)]
     lines = [dict(zip(header, row, strict=False)) for row in rows]
     absent = "" if "split" in header else None
-    return [Line(line.get("path", ""), line.get("label", ""), line.get("split", absent)) for line in lines]
+    return [
+        Line(line.get("path", ""), line.get("label", ""), line.get("split", absent))
+        for line in lines
+    ]
 
 
 def _fault(line: Line) -> str | None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import tensorflow_datasets.public_api as tfds
 
-from builders.preparation import CheckedBuilder, Prepared
-from builders.sources import Source
-from builders.storage import DatasetError, DividedConfig, report_errors_in_one_line
+from sentiflow.builders.preparation import CheckedBuilder, Prepared
+from sentiflow.builders.sources import Source
+from sentiflow.builders.storage import DatasetError, DividedConfig, report_errors_in_one_line
 
 from . import layouts
 

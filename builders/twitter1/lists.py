@@ -12,8 +12,17 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from builders.sources import Bad, Entry, Source, find, inside, read_lines, repeats, same_content
-from builders.storage import DatasetError
+from sentiflow.builders.sources import (
+    Bad,
+    Entry,
+    Source,
+    find,
+    inside,
+    read_lines,
+    repeats,
+    same_content,
+)
+from sentiflow.builders.storage import DatasetError
 
 LABELS = {"0": "negative", "1": "positive"}
 LEVELS = {5: "five", 4: "four", 3: "three"}  # annotators that agree, at least
@@ -21,7 +30,9 @@ LOOKED_FOR = (
     "Agg_AMT_Candidates/ or images/, and beside it or in ground_truth/ the lists twitter_five_agrees.txt (needed),"
     " twitter_four_agrees.txt and twitter_three_agrees.txt (or five_agree.txt, ...); twitter_dataset/ may hold all."
 )
-VALIDATION_SHARE = 0.2  # of a list's lines, the first ones: Keras' validation_split in the reference system
+VALIDATION_SHARE = (
+    0.2  # of a list's lines, the first ones: Keras' validation_split in the reference system
+)
 FOLDS, SEED = 5, 0
 _FOLDERS = ("", "twitter_dataset", "twitter_dataset/twitter_dataset", "twitter1")
 _IMAGE_FOLDERS = ("Agg_AMT_Candidates", "images")
@@ -43,7 +54,8 @@ def read(manual_dir: Path, *, homepage: str) -> Source:
     """Finds the lists and reads them; every image gets its exact agreement, its reference validation parts, its fold.
 
     Args:
-        manual_dir: the folder that holds the image folder and the lists, or `twitter_dataset`, or the image folder.
+        manual_dir: the folder that holds the image folder and the lists, or `twitter_dataset`, or
+            the image folder.
         homepage: where to get the data, for the message.
     """
     if manual_dir.name in _IMAGE_FOLDERS and not _recognise(manual_dir):
@@ -74,7 +86,9 @@ def _recognise(root: Path) -> tuple[Path, dict[int, Path]] | None:
             if match := _LIST.fullmatch(path.name):
                 level = levels[match[1].lower()]
                 if level in found:
-                    raise DatasetError(f"Two lists for one level: {found[level]} and {path}. Remove one of them.")
+                    raise DatasetError(
+                        f"Two lists for one level: {found[level]} and {path}. Remove one of them."
+                    )
                 found[level] = path
         if images and found:
             return images, found
@@ -92,7 +106,9 @@ def _consecutive(paths: dict[int, Path], notes: list[str]) -> dict[int, Path]:
     while used[-1] - 1 in paths:
         used.append(used[-1] - 1)
     for level in sorted(paths.keys() - set(used)):
-        notes.append(f"Left out: {paths[level].name}; without the four-agree list its exact levels are not known.")
+        notes.append(
+            f"Left out: {paths[level].name}; without the four-agree list its exact levels are not known."
+        )
     for level in sorted(LEVELS.keys() - paths.keys(), reverse=True):
         notes.append(f"No {LEVELS[level]}-agree list: its images are not in the dataset.")
     return {level: paths[level] for level in used}
@@ -109,7 +125,8 @@ def _read_lists(paths: dict[int, Path], bad: list[Bad]) -> Lists:
     refused: set[str] = set()
     lists = {level: read_list(path, bad, refused) for level, path in paths.items()}
     return {
-        level: {name: line for name, line in found.items() if name not in refused} for level, found in lists.items()
+        level: {name: line for name, line in found.items() if name not in refused}
+        for level, found in lists.items()
     }
 
 
@@ -169,7 +186,9 @@ def _entries(lists: Lists, images: Path) -> list[Entry]:
         in_lists = [level for level in LEVELS if name in lists.get(level, ())]
         features = {
             "agreement": max(in_lists),
-            "validation": np.array([level in in_lists and lists[level][name].validation for level in LEVELS]),
+            "validation": np.array(
+                [level in in_lists and lists[level][name].validation for level in LEVELS]
+            ),
         }
         entries.append(Entry(name, images / name, line.label, features))
     return entries
@@ -179,7 +198,8 @@ def grouped_folds(strata: Sequence[tuple[str, int]], groups: Sequence[int]) -> l
     """Seeded folds of about equal size and composition; files of one group are in one fold.
 
     Args:
-        strata: label and agreement of every image. When no stratum fills every fold, labels alone, then nothing counts.
+        strata: label and agreement of every image. When no stratum fills every fold, labels alone,
+            then nothing counts.
         groups: group of every image.
 
     Returns:
@@ -194,7 +214,9 @@ def grouped_folds(strata: Sequence[tuple[str, int]], groups: Sequence[int]) -> l
         [label for label, _ in strata],
         [""] * len(groups),
     )
-    classes = next(kinds for kinds in levels if min(Counter(kinds).values()) >= FOLDS or kinds is levels[-1])
+    classes = next(
+        kinds for kinds in levels if min(Counter(kinds).values()) >= FOLDS or kinds is levels[-1]
+    )
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
     folds = [0] * len(groups)
     for fold, (_, members) in enumerate(splitter.split(classes, classes, groups)):
@@ -204,7 +226,10 @@ def grouped_folds(strata: Sequence[tuple[str, int]], groups: Sequence[int]) -> l
 
 
 def _note_counts(lists: Lists, source: Source) -> None:
-    counts = {LEVELS[level]: Counter(line.label for line in lines.values()) for level, lines in lists.items()}
+    counts = {
+        LEVELS[level]: Counter(line.label for line in lines.values())
+        for level, lines in lists.items()
+    }
     for name, labels in counts.items():
         parts = ", ".join(f"{labels[label]} {label}" for label in reversed(LABELS.values()))
         source.notes.append(f"Twitter I: {name}-agree list: {labels.total()} images ({parts}).")
@@ -223,14 +248,18 @@ def _note_copies(entries: list[Entry], groups: list[int], source: Source) -> Non
         levels = sorted((entry.features["agreement"] for entry in members), reverse=True)
         pairs.update(f"agree{level}" for level in levels[1:])
         listing = ", ".join(
-            f"{entry.filename} ({entry.label}, {entry.features['agreement']} agree)" for entry in members
+            f"{entry.filename} ({entry.label}, {entry.features['agreement']} agree)"
+            for entry in members
         )
         if len({entry.label for entry in members}) > 1:
             conflicts.append([entry.filename for entry in members])
             source.notes.append(f"Same bytes, CONFLICTING labels: {listing}.")
         else:
             source.notes.append(f"Same bytes: {listing}.")
-    in_lists = {name: sum(pairs[f"agree{k}"] for k in LEVELS if k >= level) for level, name in LEVELS.items()}
+    in_lists = {
+        name: sum(pairs[f"agree{k}"] for k in LEVELS if k >= level)
+        for level, name in LEVELS.items()
+    }
     groups_found = len(repeats(groups))
     source.facts |= {
         "duplicate_groups": groups_found,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets.public_api as tfds
 
-from builders.preparation import CheckedBuilder, Prepared
-from builders.sources import Source
-from builders.storage import StorageConfig
+from sentiflow.builders.preparation import CheckedBuilder, Prepared
+from sentiflow.builders.sources import Source
+from sentiflow.builders.storage import StorageConfig
 
 from . import lists
 
@@ -50,4 +50,9 @@ class Builder(CheckedBuilder):
 
     def _example(self, prepared: Prepared) -> dict[str, Any]:
         entry = prepared.entry
-        return {"image": prepared.image, "label": entry.label, "filename": entry.filename, **entry.features}
+        return {
+            "image": prepared.image,
+            "label": entry.label,
+            "filename": entry.filename,
+            **entry.features,
+        }

@@ -1,0 +1,92 @@
+"""Command lines made from settings dataclasses; every user error is one line and exit status 2."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from .options import InputError, choices, hints, is_union
+
+T = TypeVar("T")
+
+
+class Command(click.Command):
+    """A click command that prints user errors as one line, and accepts `--batch-size` for `--batch_size`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("context_settings", {}).update(
+            token_normalize_func=lambda name: name.replace("-", "_"),
+            show_default=True,
+            max_content_width=120,
+        )
+        super().__init__(*args, **kwargs)
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        """Runs the command; a user error ends with status 2, and an interruption with 130."""
+        try:
+            result = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except (InputError, click.ClickException) as error:
+            if not standalone_mode:
+                raise
+            message = (
+                error.format_message() if isinstance(error, click.ClickException) else str(error)
+            )
+            click.echo("Error: " + " ".join(message.split()), err=True)
+            raise SystemExit(2) from None
+        except click.Abort:
+            if not standalone_mode:
+                raise
+            click.echo("Stopped.", err=True)
+            raise SystemExit(130) from None
+        if standalone_mode:
+            # Without standalone mode click hands back an exit status, as `--help` does, instead of
+            # leaving.
+            raise SystemExit(result if isinstance(result, int) else 0)
+        return result
+
+
+def options(settings: type, exclude: tuple[str, ...] = ()) -> Callable[[T], T]:
+    """Decorator that adds one option per field of a dataclass; type and default are the field's, help its metadata."""
+
+    def decorate(function: T) -> T:
+        for field in reversed(dataclasses.fields(settings)):
+            if field.name not in exclude:
+                function = _option(field, hints(settings)[field.name])(function)
+        return function
+
+    return decorate
+
+
+def build(settings: type[T], values: dict[str, Any]) -> T:
+    """Makes the dataclass from those of the parsed `values` that are its fields."""
+    names = {field.name for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
+    return settings(**{name: value for name, value in values.items() if name in names})
+
+
+def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[T], T]:
+    default = (
+        field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    )
+    settings: dict[str, Any] = {"help": field.metadata.get("help", "")}
+    if default is dataclasses.MISSING:
+        settings["required"] = True
+    else:
+        settings["default"] = default
+    if hint is bool:
+        return click.option(f"--{field.name}/--no_{field.name}", **settings)  # type: ignore[return-value]
+    kind = next(part for part in _alternatives(hint) if part is not type(None))
+    repeated = typing.get_origin(kind) is tuple
+    allowed = choices(hint)
+    settings["type"] = (
+        click.Choice(allowed) if allowed else typing.get_args(kind)[0] if repeated else kind
+    )
+    settings["multiple"] = repeated
+    return click.option(f"--{field.name}", **settings)  # type: ignore[return-value]
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if is_union(hint) else (hint,)

@@ -1,0 +1,11 @@
+"""The rooms lie beside one another in the checkout and inside the one package `sentiflow` once installed."""
+
+from setuptools import find_packages, setup
+
+ROOMS = ("builders", "pipeline", "model", "bench")
+
+folders = find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")])
+setup(
+    packages=["sentiflow", *(f"sentiflow.{folder}" for folder in folders)],
+    package_dir={f"sentiflow.{room}": room for room in ROOMS},
+)

@@ -1,0 +1,67 @@
+"""The benchmark of the builders, on their own example data."""
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from sentiflow.bench import build, growth
+from sentiflow.bench.harness import rows
+from sentiflow.bench.ours import build_once
+
+DUMMY = Path(__file__).parents[2] / "builders" / "photo_folder" / "dummy_data"
+
+
+def test_one_build_counts_images_and_bytes(tmp_path):
+    result = build_once.build_once("photo_folder", "raw256", str(DUMMY), str(tmp_path), limit=0)
+    assert result["images"] == 8
+    pixels = sum(path.stat().st_size for path in tmp_path.rglob("*.tfrecord*"))
+    assert 8 * 292 * 292 * 3 < pixels < result["bytes"] < pixels + 20_000
+    assert result["cpu_seconds"] > 0
+
+
+def test_rows_hold_rates_seconds_and_bytes(tmp_path, monkeypatch):
+    answers = {1: iter([2.0, 4.0, 2.5]), 0: iter([1.0, 1.25, 1.0])}
+    monkeypatch.setattr(
+        build,
+        "build",
+        lambda dataset, storage, manual_dir, limit: {
+            "images": 10, "seconds": next(answers[limit]), "cpu_seconds": 3.0, "bytes": 7_000_000,
+            "peak_anonymous_mib": 500.0, "peak_total_mib": 900.0,
+        },
+    )  # fmt: skip
+    arguments = [
+        "--manual_dir",
+        str(DUMMY),
+        "--storages",
+        "raw256",
+        "--pairs",
+        "3",
+        "--json",
+        str(tmp_path / "build.json"),
+    ]
+    printed = CliRunner().invoke(build.main, arguments, catch_exceptions=False).output
+    one, every = rows.read_json(tmp_path / "build.json")
+    assert (one.contestant, one.windows, one.images_per_second) == (
+        "build-1-core",
+        (5.0, 2.5, 4.0),
+        4.0,
+    )
+    assert (every.contestant, every.images_per_second, every.build_seconds) == (
+        "build-all-cores",
+        10.0,
+        1.0,
+    )
+    assert (one.spread, one.cpu_seconds_per_image, one.bytes_on_disk) == (0.625, 0.3, 7_000_000)
+    assert "2.50" in printed
+
+
+def test_sets_of_any_number_are_drawn_and_built(tmp_path):
+    path = tmp_path / "growth.json"
+    arguments = ["--images", "100", "--images", "140", "--json", str(path)]
+    printed = CliRunner().invoke(growth.main, arguments, catch_exceptions=False).output
+    small, large = rows.read_json(path)
+    assert (small.images, large.images) == (100, 140)
+    assert 100 < small.peak_anonymous_mib < small.peak_total_mib
+    assert small.bytes_on_disk < large.bytes_on_disk
+    assert "| 140 | " in growth.markdown([small, large])
+    assert "140" in printed

@@ -1,0 +1,321 @@
+"""What a file becomes, and why a file is refused."""
+
+import io
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sentiflow.builders import parallel, storage
+from sentiflow.builders.storage import BadImage, StorageConfig
+
+RAW, JPEG, ORIGINAL = StorageConfig(storage="raw"), StorageConfig(storage="jpeg"), StorageConfig()
+
+
+def photo(width, height, mode="RGB", seed=0):
+    """A smooth random image."""
+    small = np.random.default_rng(seed).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+
+
+def saved(path, image, form="PNG", **options):
+    image.save(path, form, **options)
+    return path
+
+
+def reference_pixels(path):
+    """Steps 1 and 2 of the reference system's loader, written from its description."""
+    image = Image.open(path)
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    if image.size == (256, 256):
+        return np.asarray(image)
+    width, height = image.size
+    before_crop = 256 / 0.875
+    ratio = max(before_crop / width, before_crop / height)
+    return np.asarray(image.resize((int(width * ratio), int(height * ratio)), Image.LANCZOS))
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        (1, 1),
+        (1, 9),
+        (37, 1),
+        (100, 1200),
+        (256, 256),
+        (256, 300),
+        (292, 293),
+        (599, 453),
+        (640, 480),
+    ],
+)
+def test_raw_pixels_are_the_reference_systems(tmp_path, size):
+    path = saved(tmp_path / "a.png", photo(*size))
+    pixels = storage.store(path, RAW).value
+    np.testing.assert_array_equal(pixels, reference_pixels(path))
+    assert pixels.dtype == np.uint8
+    assert min(pixels.shape[:2]) == (256 if size == (256, 256) else 292)
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 600))
+@settings(max_examples=300, deadline=None)
+def test_cover_size_covers_and_keeps_the_aspect(width, height, image_size):
+    w, h = storage.cover_size(width, height, image_size)
+    cover = image_size / 0.875
+    if (width, height) == (image_size, image_size):
+        assert (w, h) == (width, height)
+    else:
+        assert int(cover) - 1 <= min(w, h) <= cover
+        assert abs(max(w, h) - cover * max(width, height) / min(width, height)) < 1.001
+    assert min(w, h) >= image_size
+
+
+def test_jpeg_is_close_to_the_pixels_and_keeps_full_chroma(tmp_path):
+    path = saved(tmp_path / "a.png", photo(500, 400))
+    data = storage.store(path, JPEG).value
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.format == "JPEG"
+        assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
+        error = np.asarray(image).astype(int) - reference_pixels(path)
+    assert np.abs(error).max() <= 8
+    assert np.abs(error).mean() < 1
+
+
+def test_original_keeps_the_bytes(tmp_path):
+    path = saved(tmp_path / "a.jpg", photo(50, 40), "JPEG", exif=b"Exif\0\0trailing")
+    assert storage.store(path, ORIGINAL).value == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("form", "mode", "kept"),
+    [("JPEG", mode, mode in ("RGB", "L")) for mode in ("RGB", "L", "CMYK")]
+    + [("PNG", mode, mode != "I;16") for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "I;16")]
+    + [("GIF", mode, True) for mode in ("L", "P")]
+    + [(form, "RGB", False) for form in ("BMP", "WEBP", "TIFF", "PPM")],
+)
+def test_tensorflow_decodes_what_is_stored_as_pillow_decodes_the_file(tmp_path, form, mode, kept):
+    deep = Image.fromarray(np.arange(6000, dtype=np.uint16).reshape(60, 100))
+    path = saved(tmp_path / "a", deep if mode == "I;16" else photo(100, 60).convert(mode), form)
+    stored = storage.store(path, ORIGINAL).value
+    assert (stored == path.read_bytes()) == kept
+    decoded = tf.io.decode_jpeg(stored, channels=3, dct_method="INTEGER_ACCURATE")
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(decoded, image.convert("RGB"))
+
+
+def test_an_animation_is_stored_as_its_first_frame(tmp_path):
+    frames = [Image.new("RGB", (20, 10), colour) for colour in ("red", "blue")]
+    path = saved(tmp_path / "a.gif", frames[0], "GIF", save_all=True, append_images=frames[1:])
+    decoded = tf.io.decode_jpeg(storage.store(path, ORIGINAL).value, channels=3)
+    np.testing.assert_array_equal(decoded, np.full((10, 20, 3), (255, 0, 0)))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1", "I;16"])
+def test_modes_become_rgb_as_pillow_converts_them(tmp_path, mode):
+    image = (
+        Image.fromarray(np.arange(6000, dtype=np.uint16).reshape(60, 100))
+        if mode == "I;16"
+        else photo(100, 60)
+    )
+    image = image if mode == "I;16" else image.convert(mode)
+    path = saved(tmp_path / "a", image, "JPEG" if mode == "CMYK" else "PNG")
+    stored = storage.store(path, RAW)
+    np.testing.assert_array_equal(stored.value, reference_pixels(path))
+    assert stored.clipped == (mode == "I;16")
+
+
+def test_palette_with_transparency_is_no_warning(tmp_path):
+    image = photo(30, 30).convert("P")
+    path = saved(tmp_path / "a.png", image, transparency=bytes(range(256)))
+    with storage.quiet_pillow():
+        np.testing.assert_array_equal(storage.store(path, RAW).value, reference_pixels(path))
+
+
+def test_animation_gives_its_first_frame(tmp_path):
+    frames = [Image.new("RGB", (256, 256), colour) for colour in ("red", "blue")]
+    path = saved(tmp_path / "a.gif", frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert storage.store(path, RAW).value[0, 0].tolist() == [255, 0, 0]
+
+
+def test_orientation_is_ignored_and_the_extension_does_not_matter(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees to show
+    path = saved(tmp_path / "a.jpg", photo(400, 200), "PNG", exif=exif)
+    assert storage.store(path, RAW).value.shape == (292, 585, 3)
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height):
+    """A PNG that promises more than it holds."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + chunk(b"IDAT", zlib.compress(b"\0" * 50))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    "size", [(2**13 + 1, 2**13), (9_500, 9_500), (2**16, 2**16), (2**31 - 1, 2**31 - 1)]
+)
+def test_bombs_are_refused_by_their_header(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded"))
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png(*size))
+    with storage.quiet_pillow(), pytest.raises(BadImage, match="too many pixels"):
+        storage.store(path, ORIGINAL)
+
+
+def test_an_image_that_is_too_long_for_a_jpeg_is_refused(tmp_path):
+    path = saved(tmp_path / "thread.png", Image.new("L", (1, 225)))
+    assert storage.store(path, RAW).value.shape == (65_828, 292, 3)
+    with pytest.raises(
+        BadImage,
+        match=r"too long \(292x65828 when resized; a JPEG has at most 65,500 pixels a side\)",
+    ):
+        storage.store(path, JPEG)
+
+
+def test_an_image_that_explodes_when_resized_is_refused(tmp_path):
+    path = saved(tmp_path / "thread.png", Image.new("L", (1, 900)))
+    with pytest.raises(BadImage, match=r"too many pixels \(1x900, 292x263314 when resized"):
+        storage.store(path, ORIGINAL)
+
+
+def test_a_large_image_within_the_limits_is_stored(tmp_path):
+    path = saved(tmp_path / "large.png", Image.new("1", (5000, 3500)))
+    assert storage.store(path, RAW).value.shape == (292, 417, 3)
+
+
+def truncated(path):
+    saved(path, photo(300, 300), "JPEG")
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def truncated_png(path):
+    saved(path, photo(300, 300))
+    path.write_bytes(path.read_bytes()[:-3000])
+
+
+def damaged_png(path):
+    saved(path, photo(300, 300))
+    data = bytearray(path.read_bytes())
+    data[60:900] = bytes(840)
+    path.write_bytes(data)
+
+
+def loop(path):
+    path.symlink_to(path.name)
+
+
+BAD = {
+    "truncated": (truncated, "truncated"),
+    "truncated png": (truncated_png, "truncated"),
+    "damaged": (damaged_png, "cannot be decoded"),
+    "empty": (lambda path: path.write_bytes(b""), "zero bytes"),
+    "text": (lambda path: path.write_text("hello"), "not an image"),
+    "header only": (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0"), "not an image"),
+    "postscript": (lambda path: saved(path, photo(9, 9), "EPS"), "not an image"),
+    "missing": (lambda path: None, "missing"),
+    "dangling link": (lambda path: path.symlink_to("nowhere"), "missing"),
+    "loop": (loop, "symbolic-link loop"),
+    "folder": (lambda path: path.mkdir(), "a folder"),
+    "pipe": (os.mkfifo, "not a regular file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("config", [ORIGINAL, RAW], ids=["original", "raw"])
+def test_bad_files_are_refused_in_words(tmp_path, case, config):
+    make, reason = BAD[case]
+    make(tmp_path / "a.jpg")
+    with pytest.raises(BadImage, match=reason):
+        storage.store(tmp_path / "a.jpg", config)
+
+
+def test_unreadable_and_oversized_files_are_refused(tmp_path, monkeypatch):
+    path = saved(tmp_path / "a.png", photo(20, 20))
+    monkeypatch.setattr(storage, "MAX_BYTES", 10)
+    with pytest.raises(BadImage, match="too many"):
+        storage.store(path, RAW)
+    monkeypatch.undo()
+    monkeypatch.setattr(
+        type(path),
+        "read_bytes",
+        lambda _: (_ for _ in ()).throw(PermissionError(13, "Permission denied")),
+    )
+    with pytest.raises(BadImage, match=r"unreadable \(Permission denied\)"):
+        storage.store(path, RAW)
+
+
+def test_names_that_no_file_can_have_are_refused(tmp_path):
+    with pytest.raises(BadImage, match="not a possible file name"):
+        storage.store(tmp_path / "a\0b", RAW)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({}, "original"),
+        ({"storage": "raw"}, "raw256"),
+        ({"storage": "jpeg", "image_size": 448}, "jpeg448"),
+        ({"storage": "raw", "image_size": 64, "on_bad_image": "skip"}, "raw64_skip"),
+    ],
+)
+def test_names_of_configurations(fields, name):
+    config = StorageConfig(**fields)
+    assert config.name == name
+    assert config.settings() == fields
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"storage": "png"},
+        {"image_size": 0},
+        {"image_size": "256"},
+        {"image_size": True},
+        {"on_bad_image": ""},
+    ],
+)
+def test_wrong_settings_are_named(fields):
+    (name, value) = next(iter(fields.items()))
+    with pytest.raises(storage.DatasetError, match=f"{name}.*Received: {value!r}"):
+        StorageConfig(**fields)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_parallel_map_keeps_order_and_holds_few_items(workers):
+    taken = []
+
+    def items():
+        for i in range(100):
+            taken.append(i)
+            yield i
+
+    for done, square in enumerate(parallel.ordered_map(lambda i: i * i, items(), workers=workers)):
+        assert square == done * done
+        assert len(taken) <= done + 4 * workers
+
+
+def test_parallel_map_hands_on_errors_and_stops():
+    def fail(i):
+        if i == 3:
+            raise KeyError(i)
+        return i
+
+    results = parallel.ordered_map(fail, iter(range(10**9)), workers=2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(KeyError):
+        next(results)

@@ -1,0 +1,70 @@
+"""An epoch that is one program, against the same batches in `fit`. JAX alone has it (see test_jax.py)."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tiny_dataset
+
+from sentiflow import pipeline
+from sentiflow.model import backbones, epoch, train
+from sentiflow.model.settings import TrainSettings
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="the program is one of JAX's"
+)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setitem(
+        backbones.BACKBONES, "small", backbones.Backbone(tiny_dataset.small_backbone, "tf")
+    )
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared")
+    tiny_dataset.write(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("cache", ["memory", "device"])
+def test_two_epochs_are_those_of_fit(data_dir, cache):
+    settings = TrainSettings(
+        dataset=tiny_dataset.NAME,
+        data_dir=data_dir,
+        backbone="small",
+        weights="none",
+        epochs=2,
+        learning_rate=0.05,
+        dropout=0.2,
+        precision="float32",
+    )
+    inputs = pipeline.Settings(image_size=tiny_dataset.IMAGE_SIZE, batch_size=4, cache=cache)
+    record = train.make_record(settings, inputs)
+    steps = train.steps_per_epoch(record)
+    usual, scanned = (train.build_model(record, settings) for _ in range(2))
+    fitted = train.fed_by(usual, record)
+    history = fitted.fit(
+        train.feed(record, epoch=0)[0], epochs=2, steps_per_epoch=steps, shuffle=False, verbose=0
+    )
+    batches = train.training_batches(record, epoch=0).as_numpy_iterator()
+    epochs = [
+        keras.tree.map_structure(lambda *parts: np.stack(parts), *itertools.islice(batches, steps))
+        for _ in range(2)
+    ]
+    first = next(train.training_batches(record, epoch=0).as_numpy_iterator())
+    run_epoch = epoch.compiled_epoch(train.fed_by(scanned, record), first)
+    figures = [run_epoch(each) for each in epochs]
+    assert [figure["loss"] for figure in figures] == pytest.approx(
+        history.history["loss"], rel=1e-4
+    )
+    assert [figure["accuracy"] for figure in figures] == history.history["accuracy"]
+    assert int(scanned.optimizer.iterations) == 2 * steps
+    for name in ("maps", "logits"):
+        for one, other in zip(
+            usual.get_layer(name).get_weights(), scanned.get_layer(name).get_weights(), strict=True
+        ):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)

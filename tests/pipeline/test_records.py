@@ -1,0 +1,103 @@
+"""The index over prepared shards: what a dataset holds, which images belong to a split, damaged shards."""
+
+import itertools
+import os
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from sentiflow import pipeline
+from sentiflow.pipeline import dataset
+from sentiflow.pipeline.records import read_index
+
+
+def test_describe(data_dir):
+    data = pipeline.open("emotionroi/jpeg256", data_dir=data_dir)
+    found = data.describe()
+    assert found.splits == {"train": 30, "test": 12}
+    assert (found.storage, found.image_size, len(found.class_names)) == ("jpeg", 256, 6)
+    assert pipeline.open("emotionroi/original", data_dir=data_dir).image_size is None
+
+
+def test_twitter_selection(data_dir):
+    data = pipeline.open("twitter1/raw256", data_dir=data_dir)
+    described = {level: data.describe(pipeline.Settings(agreement=level)) for level in (5, 4, 3)}
+    sizes = [described[level].splits["all"] for level in (5, 4, 3)]
+    assert sizes == sorted(sizes)
+    for level in (5, 4, 3):
+        splits = described[level].splits
+        assert splits["train"] + splits["validation"] == splits["all"]
+        assert splits["validation"] == int(0.2 * splits["all"])
+    held_out = [data.files("validation", agreement=3, fold=fold) for fold in range(5)]
+    everything = data.files("all", agreement=3)
+    assert sorted(itertools.chain(*held_out)) == sorted(everything)
+
+
+def test_the_same_dataset_is_indexed_once_and_anew_when_it_was_built_anew(
+    data_dir, tmp_path, monkeypatch
+):
+    shutil.copytree(
+        os.path.join(data_dir, "emotionroi", "raw256"), tmp_path / "emotionroi" / "raw256"
+    )
+    indexed = []
+    monkeypatch.setattr(
+        dataset,
+        "read_index",
+        lambda paths, **of: indexed.append(len(paths)) or read_index(paths, **of),
+    )
+    for _ in range(2):
+        data = pipeline.open("emotionroi/raw256", data_dir=str(tmp_path))
+        pipeline.load("emotionroi/raw256", split="train", data_dir=str(tmp_path), cache="none")
+        assert sorted(data.files("train") + data.files("test")) == sorted(data.files("all"))
+    assert indexed == [4]  # two shards of each split
+    info = next(tmp_path.rglob("dataset_info.json"))
+    os.utime(info, ns=(0, 0))
+    assert pipeline.open("emotionroi/raw256", data_dir=str(tmp_path)).files("train") == data.files(
+        "train"
+    )
+    assert indexed == [4, 4]
+
+
+def test_a_split_maps_its_own_shards_alone(data_dir):
+    data = pipeline.open("emotionroi/raw256", data_dir=data_dir)
+    for split in ("train", "test"):
+        paths = data.records(split, pipeline.Settings()).paths
+        assert len(paths) == 2
+        assert all(f"-{split}." in path for path in paths)
+    whole, test = (data.records(split, pipeline.Settings()) for split in ("all", "test"))
+    np.testing.assert_array_equal(whole.number, np.arange(42))
+    np.testing.assert_array_equal(test.number, np.arange(30, 42))
+    assert [whole.paths[i] for i in whole.shard[30:]] == [test.paths[i] for i in test.shard]
+
+
+def test_missing_dataset_names_the_command(tmp_path):
+    with pytest.raises(
+        pipeline.InputError, match="tfds build builders/emotionroi --config jpeg256"
+    ):
+        pipeline.load("emotionroi/jpeg256", split="train", data_dir=str(tmp_path))
+
+
+def test_damaged_shard_is_named(data_dir, tmp_path):
+    copy = shutil.copytree(
+        os.path.join(data_dir, "emotionroi", "raw256"), tmp_path / "emotionroi" / "raw256"
+    )
+    shard = next(copy.glob("*/*train.tfrecord-00001*"))
+    os.truncate(shard, shard.stat().st_size - 100)
+    with pytest.raises(pipeline.InputError, match=shard.name):
+        pipeline.load("emotionroi/raw256", split="train", data_dir=str(tmp_path))
+
+
+def test_fields_of_records(photos, data_dir):
+    """The index agrees with TFDS's own reader."""
+    records = pipeline.open("emotionroi/raw256", data_dir=data_dir).records(
+        "all", pipeline.Settings()
+    )
+    builder = tfds.builder_from_directory(os.path.join(data_dir, "emotionroi", "raw256", "1.0.0"))
+    read = {
+        element["filename"].decode(): (element["label"], element["image"].shape[:2])
+        for element in tfds.as_numpy(builder.as_dataset(split="all"))
+    }
+    indexed = zip(records.filename, records.label, map(tuple, records.shape), strict=True)
+    assert {name: (label, shape) for name, label, shape in indexed} == read
