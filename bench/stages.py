@@ -20,7 +20,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from sentiflow import cli, pipeline
-from sentiflow.pipeline.graph import cores
+from sentiflow.machine import cores
 
 from .harness.inputs import STORAGES, prepare
 from .harness.rows import commit, environment
@@ -159,7 +159,7 @@ def print_table(timed: list[Stage], console: Console) -> None:
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """What `write` wrote, as a Markdown table with a line for each stream, and what it was measured on."""
-    columns = (("plan",), ("cut", "decode", "places"), ("view",))
+    columns = (("plan",), ("windows", "cut", "decode", "places"), ("view",))
     costs = (" / ".join(names) for names in columns)
     headings = ("tier, storage", "work", *costs, "all", "images/s", "bytes/image")
     lines = []

@@ -57,7 +57,7 @@ class OnDevice(Branches):
         share = places.get("share")
         places = {name: value for name, value in places.items() if name != "share"}
         pixels = keras.ops.convert_to_tensor(self.pixels)
-        images = pipeline.see_places(
+        images = pipeline.see_windows(
             pixels, places, ops=self.ops, image_size=size, preprocess=preprocess
         )
         if share is not None:

@@ -14,9 +14,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from sentiflow.pipeline import InputError, preview
-from sentiflow.pipeline.records import Records
-from sentiflow.pipeline.view import normalise
+from sentiflow.pipeline import normalise
 
 from . import explain, run
 
@@ -93,16 +91,8 @@ def photos(
     """
     if not len(chosen):
         return []
-    records = _open(record, split)
-    positions = {name: i for i, name in enumerate(records.filename)}
     names = [predictions.filenames[i] for i in chosen]
-    missing = [name for name in names if name not in positions]
-    if missing:
-        raise InputError(
-            f"{record.dataset['name']} does not hold {missing[0]}; it is not the one that was evaluated."
-        )
-    settings = dataclasses.replace(record.inputs, crop="center", cache="none").evaluation()
-    pixels = preview.seen(records, np.array([positions[name] for name in names]), 0, settings)
+    pixels = record.data.windows(split, names, record.inputs)
     overlays = _overlays(record, network, pixels, predictions.predicted[chosen])
     classes = record.dataset["class_names"]
     return [
@@ -141,14 +131,11 @@ def contact_sheet(record: run.Record) -> dict[str, list[str]]:
         InputError: the dataset is not there.
         OSError: a shard cannot be read.
     """
-    records = _open(record, "train")
-    chosen = preview.spread(records.label, min(SHEET, len(records)))
-    settings = dataclasses.replace(record.inputs, cache="none")
-    columns = preview.pictures(records, chosen, views=VIEWS, settings=settings)
+    sheet = record.data.sheet("train", images=SHEET, views=VIEWS, settings=record.inputs)
     titles = ["stored", "evaluation", *(f"epoch {number}" for number in range(1, VIEWS + 1))]
     return {
         title: [data_uri(picture, SHEET_SIDE) for picture in column]
-        for title, column in zip(titles, columns.values(), strict=True)
+        for title, column in zip(titles, sheet.columns.values(), strict=True)
     }
 
 
@@ -167,7 +154,7 @@ def card(record: run.Record) -> dict[str, Any]:
     classes = len(record.dataset["class_names"])
     splits = [name for name, images in record.dataset["splits"].items() if images and name != "all"]
     counts = {
-        split: np.bincount(_open(record, split).label, minlength=classes).tolist()
+        split: np.bincount(record.data.labels(split, record.inputs), minlength=classes).tolist()
         for split in splits
     }
     return {
@@ -183,10 +170,6 @@ def _quarantine(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, dialect="excel-tab"))
-
-
-def _open(record: run.Record, split: str) -> Records:
-    return record.data.records(split, record.inputs)
 
 
 def data_uri(pixels: np.ndarray, side: int) -> str:

@@ -5,7 +5,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from .mapping import keep_freed_memory
+from .sources.mapping import keep_freed_memory
 
 
 @contextlib.contextmanager
@@ -38,10 +38,12 @@ with _without_chatter():
 
 from sentiflow.options import InputError
 
-from .ahead import ahead, clocked
 from .dataset import Dataset, Description, load, open
-from .graph import read_image, see_places, timed
+from .pictures import read_image
 from .settings import Settings, steps
+from .sources.device import see_windows
+from .view import normalise
+from .waiting import ahead, clocked, timed
 
 __all__ = [
     "Dataset",
@@ -51,9 +53,10 @@ __all__ = [
     "ahead",
     "clocked",
     "load",
+    "normalise",
     "open",
     "read_image",
-    "see_places",
+    "see_windows",
     "steps",
     "timed",
 ]

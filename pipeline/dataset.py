@@ -17,9 +17,10 @@ import tensorflow_datasets as tfds
 
 from sentiflow.options import InputError
 
-from . import bank, graph, stimuli
+from . import graph, pictures, stimuli
 from .records import Records, read_index
 from .settings import CROP_FRACTION, Settings, StreamSettings
+from .sources import device as device_source
 
 METADATA, INFO = (
     "metadata.json",
@@ -112,7 +113,7 @@ def load(
     Returns:
         A dataset of known cardinality. Elements are (image, label): float32 [b, s, s, 3], or uint8
         without preprocessing, and int32 [b]. The tier `device` gives in the images' stead a dict
-        that tells `see_places` which windows of `Dataset.device_pixels` to look at, and how. Under
+        that tells `see_windows` which windows of `Dataset.device_pixels` to look at, and how. Under
         `last_batch="pad"` a third element, float32 [b], is 1 for images and 0 for padding, which
         Keras takes as sample weights.
 
@@ -204,10 +205,9 @@ class Dataset:
     ) -> dict[str, tf.data.Dataset]:
         """The stream of `load` after each of its stages, in order."""
         stream = settings.stream(training=training)
-        everything = self.records("all", stream) if stream.cache == "device" else None
         return graph.stages(
             self.records(split, stream),
-            everything,
+            self.records("all", stream),
             stream,
             training=training,
             epochs=epochs,
@@ -248,7 +248,7 @@ class Dataset:
             InputError: they do not fit into the free memory, or what `load` raises.
         """
         stream = dataclasses.replace(settings or Settings(), **options).evaluation()
-        return bank.device_pixels(self.records("all", stream), stream)
+        return device_source.pixels(self.records("all", stream), stream)
 
     def stimuli_maps(self, files: Iterable[str], settings: Settings) -> Iterator[np.ndarray | None]:
         """The stimuli maps of photographs, scaled and cropped as a stream with `training=False` does with these.
@@ -279,6 +279,41 @@ class Dataset:
                 f"{name}/{original} in {self.data_dir} holds no stimuli maps; EmotionROI's archive has them."
             )
         return stimuli.maps(records, files, settings.evaluation())
+
+    def sheet(self, split: str, *, images: int, views: int, settings: Settings) -> pictures.Sheet:
+        """Images of a split that take turns among the classes, for a contact sheet.
+
+        Args:
+            split: as in `load`.
+            images: how many at most.
+            views: epochs of training to show.
+            settings: as in `load`; what they say of `cache` does not matter.
+        """
+        streamed = dataclasses.replace(settings, cache="none")
+        records = self.records(split, settings)
+        return pictures.sheet(records, images, views=views, settings=streamed)
+
+    def windows(self, split: str, files: Iterable[str], settings: Settings) -> np.ndarray:
+        """The centres of photographs, before preprocessing: uint8 [n, s, s, 3].
+
+        Args:
+            split: as in `load`.
+            files: file names of the photographs, as `files` gives them.
+            settings: as in `load`; what they say of `crop` and `cache` does not matter.
+
+        Raises:
+            InputError: the split does not hold one of them.
+        """
+        centred = dataclasses.replace(settings, crop="center", cache="none")
+        records = self.records(split, centred)
+        positions = {file: position for position, file in enumerate(self.files(split, centred))}
+        wanted = list(files)
+        missing = [file for file in wanted if file not in positions]
+        if missing:
+            rule = f"split {split!r} of {self.name} does not hold {missing[0]}"
+            raise InputError(f"{rule}; it is not the dataset that was evaluated.")
+        numbers = np.array([positions[file] for file in wanted], np.int64)
+        return pictures.windows(records, numbers, centred.evaluation())
 
     def labels(self, split: str, settings: Settings | None = None) -> np.ndarray:
         """Labels of a split in the order of `files`: int32 [n]."""

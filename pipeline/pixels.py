@@ -103,8 +103,8 @@ def as_string(data: tf.Tensor) -> tf.Tensor:
     return tf.strings.substr(tf.io.serialize_tensor(data), -count, count)
 
 
-def read_image(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:
-    """A picture file as the reference system sees it, steps 1-3 with the crop at the centre: uint8 [s, s, 3].
+def read_file(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:
+    """A picture file after steps 1-3, the crop at the centre: uint8 [s, s, 3].
 
     Pillow does the work, so any format that Pillow knows will do. EXIF orientation is ignored, and
     of an animation the first frame counts.

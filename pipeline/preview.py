@@ -1,4 +1,4 @@
-"""`python -m pipeline.preview`: a contact sheet of what the model really sees, originals beside augmented views."""
+"""A contact sheet of what the model sees, originals beside augmented views: `pipeline.preview`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ from typing import Any
 
 import click
 import matplotlib
-import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
 
 from sentiflow import cli
 
-from . import draws
-from .bank import whole_image
 from .dataset import open as open_dataset
-from .graph import reader
-from .records import Records
-from .settings import InputError, Settings, StreamSettings
-from .view import sample_parameters, view
+from .pictures import Sheet
+from .settings import InputError, Settings
 
 
 @click.command(cls=cli.Command)
@@ -36,77 +30,39 @@ from .view import sample_parameters, view
 def main(
     dataset: str, data_dir: str, split: str, images: int, views: int, out: str, **values: Any
 ) -> None:
-    """Draws a contact sheet: each image as stored, as validation sees it, and as training sees it epoch by epoch."""
+    """Draws a contact sheet: each image as stored, as validation and as training see it."""
     settings = dataclasses.replace(cli.build(Settings, values), preprocess="none", cache="none")
     data = open_dataset(dataset, data_dir=data_dir)
-    records = data.records(split, settings)
-    chosen = spread(records.label, min(images, len(records)))
-    figure = contact_sheet(records, chosen, data.class_names, views=views, settings=settings)
+    sheet = data.sheet(split, images=images, views=views, settings=settings)
+    labels = data.labels(split, settings)
+    files = data.files(split, settings)
+    titles = [
+        f"{data.class_names[labels[i]]} · {files[i].rpartition('/')[2]}" for i in sheet.positions
+    ]
     partial = f"{out}.partial"
     try:
-        figure.savefig(partial, format="png", dpi=100)
+        draw(sheet, titles).savefig(partial, format="png", dpi=100)
         os.replace(partial, out)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from None
-    click.echo(f"{len(chosen)} images of {dataset} ({split}), {views} training views each: {out}")
+    click.echo(f"{len(titles)} images of {dataset} ({split}), {views} training views each: {out}")
 
 
-def contact_sheet(
-    records: Records, chosen: np.ndarray, class_names: list[str], *, views: int, settings: Settings
-) -> Figure:
-    """A figure with one row per chosen record: whole image, centre view, then the training views of `views` epochs."""
-    sheet = pictures(records, chosen, views=views, settings=settings)
-    titles = list(sheet)
+def draw(sheet: Sheet, titles: list[str]) -> Figure:
+    """A figure with one row per image: as stored, the centre view, then views of training."""
+    rows = len(titles)
+    columns = len(sheet.columns)
     with matplotlib.rc_context({"font.size": 9, "axes.titlelocation": "left"}):
-        figure = Figure(
-            figsize=(1.9 * len(titles) + 0.6, 1.98 * len(chosen) + 0.3), layout="constrained"
-        )
-        axes = figure.subplots(
-            len(chosen), len(titles), squeeze=False, width_ratios=[1.4] + [1] * (len(titles) - 1)
-        )
-        for row, i in enumerate(chosen):
-            for axis, (title, column) in zip(axes[row], sheet.items(), strict=True):
-                axis.imshow(column[row])
+        figure = Figure(figsize=(1.9 * columns + 0.6, 1.98 * rows + 0.3), layout="constrained")
+        widths = [1.4] + [1] * (columns - 1)
+        axes = figure.subplots(rows, columns, squeeze=False, width_ratios=widths)
+        for row, title in enumerate(titles):
+            for axis, (heading, pictures) in zip(axes[row], sheet.columns.items(), strict=True):
+                axis.imshow(pictures[row])
                 axis.set_axis_off()
-                axis.set_title(title if row == 0 else "", color="0.35")
-            label = f"{class_names[records.label[i]]} · {records.filename[i].rpartition('/')[2]}"
-            axes[row][0].set_title(f"stored\n{label}" if row == 0 else label, color="0.35")
+                axis.set_title(heading if row == 0 else "", color="0.35")
+            axes[row][0].set_title(f"stored\n{title}" if row == 0 else title, color="0.35")
     return figure
-
-
-def pictures(
-    records: Records, chosen: np.ndarray, *, views: int, settings: Settings
-) -> dict[str, list[np.ndarray]]:
-    """What a contact sheet shows of the chosen records, by the title of its column: each uint8 [h, w, 3]."""
-    whole = whole_image(records, settings.evaluation())
-    columns = {
-        "stored": [whole(tf.constant(i, tf.int64)).numpy() for i in chosen],
-        "validation": list(seen(records, chosen, 0, settings.evaluation())),
-    }
-    augmented = settings.training()
-    return columns | {
-        f"training, epoch {epoch}": list(seen(records, chosen, epoch, augmented))
-        for epoch in range(views)
-    }
-
-
-def seen(records: Records, chosen: np.ndarray, epoch: int, settings: StreamSettings) -> np.ndarray:
-    """The chosen records as an epoch of a stream sees them, before preprocessing: uint8 [n, s, s, 3]."""
-    places = tf.constant(chosen, tf.int64)
-    u = draws.uniforms(places, seed=settings.seed, epoch=tf.constant(epoch, tf.int64))
-    windows = reader(records, settings)(places, u)
-    # Not compiled: that takes longer than to work on a few pictures.
-    return view.python_function(
-        windows, preprocess="none", **sample_parameters(u, settings)
-    ).numpy()
-
-
-def spread(labels: np.ndarray, count: int) -> np.ndarray:
-    """Positions of `count` images that take turns among the classes."""
-    turn = np.empty(len(labels), np.int64)
-    for label in np.unique(labels):
-        turn[labels == label] = np.arange((labels == label).sum())
-    return np.lexsort((labels, turn))[:count]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The view: flip, zoom and rotation of a window as ONE affine sample per image, with tone and preprocessing fused in.
+"""The view: flip, zoom and rotation of a window as ONE affine sample, tone and preprocessing fused in.
 
 A bilinear gather in plain operations, compiled with XLA: on the host inside `tf.data`, which is
 TensorFlow's whatever Keras runs on, and on the device inside the training step, in `keras.ops`. It
@@ -11,8 +11,8 @@ design would choose.
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -27,27 +27,17 @@ _TORCH_MEANS = (0.485, 0.456, 0.406)
 _TORCH_DEVIATIONS = (0.229, 0.224, 0.225)
 
 
-def _take(words: tf.Tensor, index: tf.Tensor, axis: int) -> tf.Tensor:
-    """Pixels of `_host_taps` as float32 [..., 3]."""
-    masked = tf.bitwise.bitwise_and(index, tf.shape(words)[0] - 1)
-    return tf.cast(tf.gather(tf.bitcast(words, tf.uint8), masked, axis=axis)[..., :3], tf.float32)
+class Taps(NamedTuple):
+    """How the pixels around the points of a sample are had.
 
+    Attributes:
+        first: int32 [b, s, s], the upper left of the four pixels between which each point lies,
+            counted through the whole batch.
+        fetch: from such numbers to pixels, float32 [..., 3].
+    """
 
-# TensorFlow's operations under the names that `keras.ops` gives them.
-_TENSORFLOW = SimpleNamespace(
-    arange=tf.range,
-    cast=tf.cast,
-    cos=tf.cos,
-    maximum=tf.maximum,
-    mean=tf.reduce_mean,
-    minimum=tf.minimum,
-    reshape=tf.reshape,
-    round=tf.round,
-    shape=tf.shape,
-    sin=tf.sin,
-    take=_take,
-    where=tf.where,
-)
+    first: Any
+    fetch: Callable[[Any], Any]
 
 
 def sample_parameters(draws: tf.Tensor, settings: StreamSettings) -> dict[str, tf.Tensor]:
@@ -59,8 +49,7 @@ def sample_parameters(draws: tf.Tensor, settings: StreamSettings) -> dict[str, t
 
     Returns:
         `angle` in degrees, counter-clockwise on the screen; `zoom` [b, 2] (vertical, horizontal;
-        above 1 shrinks);
-        `brightness` and `contrast` factors: float32 [b]. `flip`: bool [b].
+        above 1 shrinks); `brightness` and `contrast` factors: float32 [b]. `flip`: bool [b].
     """
     column = dict(zip(COLUMNS, tf.unstack(draws, len(COLUMNS), axis=1), strict=True))
 
@@ -81,27 +70,12 @@ def sample_parameters(draws: tf.Tensor, settings: StreamSettings) -> dict[str, t
     return parameters
 
 
-@tf.function(autograph=False)
-def view(windows: tf.Tensor, *, preprocess: str | None, **parameters: tf.Tensor) -> tf.Tensor:
-    """`see`, compiled, for the host's graph."""
-    if preprocess in (None, "none") and not parameters:
-        return windows
-    moves = {name: value for name, value in parameters.items() if name in ("flip", "angle", "zoom")}
-    taps = _host_taps(windows, **moves) if moves.keys() & {"angle", "zoom"} else None
-    return _see(windows, preprocess=preprocess, taps=taps, **parameters)
-
-
-@tf.function(jit_compile=True, autograph=False)
-def _see(windows: tf.Tensor, **parameters: Any) -> tf.Tensor:
-    return see(windows, ops=_TENSORFLOW, **parameters)
-
-
 def see(
     windows: Any,
     *,
     ops: Any,
     preprocess: str | None,
-    taps: tuple[Any, Any] | None = None,
+    taps: Taps | None = None,
     flip: Any = None,
     angle: Any = None,
     zoom: Any = None,
@@ -115,8 +89,7 @@ def see(
         ops: `keras.ops`, or what has the same operations for other tensors.
         preprocess: "caffe", "tf" or "torch" as in `keras.applications`; "none" or None keeps
             pixels.
-        taps: what `ops.take` takes pixels from, and `_first_taps`, if they have been computed
-            already.
+        taps: of the sample that rotation and zoom make, if they have been computed already.
         flip: bool [b], mirror horizontally, after rotation and zoom.
         angle: float32 [b], degrees, as `theta` of `apply_affine_transform`.
         zoom: float32 [b, 2], as `zx` (vertical) and `zy` (horizontal) of `apply_affine_transform`.
@@ -151,42 +124,55 @@ def mirror(windows: Any, flip: Any, ops: Any = tf) -> Any:
 
 
 def normalise(pixels: Any, preprocess: str | None) -> Any:
-    """float32 [..., 3] RGB pixels in [0, 255] to the value range that a backbone was trained with."""
+    """RGB pixels in [0, 255] in the value range that a backbone was trained with: float32 [..., 3]."""
     if preprocess == "caffe":
         return pixels[..., ::-1] - np.array(_CAFFE_MEANS_BGR, np.float32)
     if preprocess == "tf":
         return pixels / 127.5 - 1.0
     if preprocess == "torch":
-        return (pixels / 255.0 - np.array(_TORCH_MEANS, np.float32)) / np.array(
-            _TORCH_DEVIATIONS, np.float32
-        )
+        means = np.array(_TORCH_MEANS, np.float32)
+        return (pixels / 255.0 - means) / np.array(_TORCH_DEVIATIONS, np.float32)
     return pixels
 
 
-def _affine(
-    windows: Any, ops: Any, taps: tuple[Any, Any] | None, *, flip: Any, angle: Any, zoom: Any
-) -> Any:
-    """Samples each window where the inverse of its map sends the output's pixels: float32 [b, s, s, 3]."""
+def _affine(windows: Any, ops: Any, taps: Taps | None, *, flip: Any, angle: Any, zoom: Any) -> Any:
+    """Samples each window where the inverse of its map sends the output's pixels.
+
+    Returns:
+        float32 [b, s, s, 3].
+    """
     size = windows.shape[1]
-    y, x = _coordinates(size, ops, flip=flip, angle=angle, zoom=zoom)
+    y, x = coordinates(size, ops, flip=flip, angle=angle, zoom=zoom)
     if taps is None:
-        taps = ops.reshape(ops.cast(windows, "float32"), [-1, 3]), _first_taps(windows, y, x, ops)
-    pixels, first = taps
+        pixels = ops.reshape(ops.cast(windows, "float32"), [-1, 3])
+        first = first_taps(windows, y, x, ops)
+        taps = Taps(first, lambda index: ops.take(pixels, index, axis=0))
+    first, fetch = taps
     # Fractions are distances from the tap that is read, so that they fit it however often y and x
     # are rounded anew.
-    place = first - _starts(windows, ops)
-    down = (y - ops.cast(place // size, "float32"))[..., None]
-    right = (x - ops.cast(place % size, "float32"))[..., None]
+    in_window = first - _starts(windows, ops)
+    down = (y - ops.cast(in_window // size, "float32"))[..., None]
+    right = (x - ops.cast(in_window % size, "float32"))[..., None]
+    # A window of one pixel has no neighbours; their weight is zero.
     step_x, step_y = (1, size) if size > 1 else (0, 0)
-    upper = ops.take(pixels, first, axis=0)
-    upper += (ops.take(pixels, first + step_x, axis=0) - upper) * right
-    lower = ops.take(pixels, first + step_y, axis=0)
-    lower += (ops.take(pixels, first + (step_y + step_x), axis=0) - lower) * right
+    # Two of the four taps are mixed along each row, then the two rows.
+    upper = fetch(first)
+    upper += (fetch(first + step_x) - upper) * right
+    lower = fetch(first + step_y)
+    lower += (fetch(first + (step_y + step_x)) - lower) * right
     return upper + (lower - upper) * down
 
 
-def _coordinates(size: int, ops: Any, *, flip: Any, angle: Any, zoom: Any) -> tuple[Any, Any]:
-    """Where in its window each pixel of the output is sampled: y and x, float32 [b, s, s], in [0, s - 1]."""
+def coordinates(size: int, ops: Any, *, flip: Any, angle: Any, zoom: Any) -> tuple[Any, Any]:
+    """Where in its window each pixel of the output is sampled.
+
+    Mirrored, scaled, then turned about the pivot: the inverse of what happens to the picture, in
+    reverse order. Points outside of the window are moved to its border, which is fill mode
+    "nearest".
+
+    Returns:
+        y and x, float32 [b, s, s], in [0, s - 1].
+    """
     pivot = size / 2 + 0.5
     rows = np.arange(size, dtype=np.float32)[None, :, None] - pivot
     columns = np.arange(size, dtype=np.float32)[None, None, :]
@@ -194,50 +180,32 @@ def _coordinates(size: int, ops: Any, *, flip: Any, angle: Any, zoom: Any) -> tu
         columns = ops.where(flip[:, None, None], size - 1.0 - columns, columns)
     columns -= pivot
     if zoom is not None:
-        rows, columns = rows * zoom[:, 0, None, None], columns * zoom[:, 1, None, None]
+        rows = rows * zoom[:, 0, None, None]
+        columns = columns * zoom[:, 1, None, None]
     if angle is not None:
         radians = (angle * (math.pi / 180))[:, None, None]
-        cosine, sine = ops.cos(radians), ops.sin(radians)
+        cosine = ops.cos(radians)
+        sine = ops.sin(radians)
         rows, columns = cosine * rows - sine * columns, sine * rows + cosine * columns
     return _clip(rows + pivot, ops, size - 1.0), _clip(columns + pivot, ops, size - 1.0)
 
 
-def _first_taps(windows: Any, y: Any, x: Any, ops: Any) -> Any:
-    """The upper left of the four pixels between which each point lies, counted through the batch: int32 [b, s, s].
+def first_taps(windows: Any, y: Any, x: Any, ops: Any) -> Any:
+    """The upper left of the four pixels around each point, counted through the batch.
 
-    It stops one short of the lower and right border, so that its neighbours exist and the border's
+    It is int32 [b, s, s]. It stops one short of the lower and right border, so that its neighbours exist and the border's
     weight is exactly 1.
     """
     size = windows.shape[1]
     last = max(size - 2.0, 0.0)
-    top, left = ops.cast(ops.minimum(y, last), "int32"), ops.cast(ops.minimum(x, last), "int32")
+    top = ops.cast(ops.minimum(y, last), "int32")
+    left = ops.cast(ops.minimum(x, last), "int32")
     return _starts(windows, ops) + top * size + left
 
 
 def _starts(windows: Any, ops: Any) -> Any:
     """First pixel of each window: int32 [b, 1, 1]."""
     return ops.arange(ops.shape(windows)[0])[:, None, None] * windows.shape[1] ** 2
-
-
-@tf.function(jit_compile=True, autograph=False)
-def _host_taps(windows: tf.Tensor, **moves: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """`taps` of `see` as the host's compiler makes the best of them: in a kernel before the one that samples.
-
-    In one kernel it would compute addresses pixel by pixel, check each against both ends of the
-    table, and load bytes. Here a pixel is one word, the address is read from memory, and a table of
-    a power of two needs no check but a
-    mask: the sampling is done in vectors, at half the cost.
-    """
-    pixels = tf.reshape(windows, [-1, 3])
-    count = tf.shape(pixels)[0]
-    highest = count - 1
-    for shift in (1, 2, 4, 8, 16):
-        highest = tf.bitwise.bitwise_or(highest, tf.bitwise.right_shift(highest, shift))
-    words = tf.bitcast(tf.pad(pixels, [[0, highest + 1 - count], [0, 1]]), tf.uint32)
-    y, x = _coordinates(
-        windows.shape[1], _TENSORFLOW, **{"flip": None, "angle": None, "zoom": None, **moves}
-    )
-    return words, _first_taps(windows, y, x, _TENSORFLOW)
 
 
 def _clip(values: Any, ops: Any, highest: float) -> Any:

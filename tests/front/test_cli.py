@@ -3,13 +3,10 @@
 import dataclasses
 
 import click
-import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 from sentiflow import cli, pipeline
-from sentiflow.pipeline import preview
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,26 +57,3 @@ def test_errors_are_one_line_and_status_2(arguments):
     assert result.stderr.startswith("Error: ")
     assert result.stderr.count("\n") == 1
     assert not result.stdout
-
-
-def test_preview_draws_a_row_for_every_image(data_dir, tmp_path):
-    out = tmp_path / "sheet.png"
-    arguments = ("--data_dir", data_dir, "--out", str(out), "--images", "3", "--views", "2")
-    for dataset in ("emotionroi/original", "emotionroi/raw256", "twitter1/raw256"):
-        result = run("--dataset", dataset, *arguments, of=preview.main)
-        assert result.exit_code == 0, result.stderr
-        with Image.open(out) as sheet:
-            pixels = np.asarray(sheet.convert("RGB")).astype(int)
-        assert pixels.shape[0] > 3 * 150
-        assert (
-            np.ptp(pixels, axis=2) > 30
-        ).mean() > 0.2  # colourful pictures rather than blank paper
-    assert list(tmp_path.iterdir()) == [out]
-
-
-def test_preview_errors(data_dir, tmp_path):
-    missing = run("--data_dir", str(tmp_path), "--out", str(tmp_path / "x.png"), of=preview.main)
-    assert (missing.exit_code, missing.stderr.count("\n")) == (2, 1)
-    nowhere = run("--data_dir", data_dir, "--out", str(tmp_path / "no" / "x.png"), of=preview.main)
-    assert (nowhere.exit_code, nowhere.stderr.count("\n")) == (2, 1)
-    assert "x.png" in nowhere.stderr

@@ -13,8 +13,8 @@ from PIL import Image, ImageFile
 from sentiflow import pipeline
 from sentiflow.builders import jpeg, storage
 from sentiflow.builders.storage import StorageConfig
-from sentiflow.pipeline import intervals
 from sentiflow.pipeline.records import Records
+from sentiflow.pipeline.sources.intervals import Intervals
 
 # Heights and widths in pixels: one block, several intervals a row, a prime number of blocks, parts
 # of blocks.
@@ -78,7 +78,7 @@ def test_a_window_is_the_decoded_file_cropped(records, files, size, data):
         data.draw(st.lists(places, min_size=len(images), max_size=len(images))), np.float64
     )
     options = pipeline.Settings(image_size=size).training()
-    windows = intervals.windows(records, options)(images, np.pad(u, ((0, 0), (0, 6)))).numpy()
+    windows = Intervals(records, options).windows(images, np.pad(u, ((0, 0), (0, 6)))).numpy()
     for window, i, place in zip(windows, images, u, strict=True):
         y, x = (int(part * (side - size + 1)) for part, side in zip(place, SIZES[i], strict=True))
         np.testing.assert_array_equal(window, decoded(files[i])[y : y + size, x : x + size])
@@ -135,4 +135,4 @@ def test_a_full_disk_is_no_bad_image(tmp_path, monkeypatch):
 def test_files_without_an_index_are_refused(tmp_path):
     records = stored(tmp_path / "shard", [plain(picture(40, 40))])
     with pytest.raises(pipeline.InputError, match=r"have no index.*Build the dataset anew"):
-        intervals.windows(records, pipeline.Settings(image_size=16).training())
+        Intervals(records, pipeline.Settings(image_size=16).training())

@@ -6,20 +6,20 @@ import time
 
 import pytest
 
-from sentiflow.pipeline import mapping
+from sentiflow.pipeline.sources import mapping
 
 
 @pytest.mark.skipif(
     not os.path.exists("/proc/self/statm"), reason="the system does not tell what is resident"
 )
 def test_pages_that_were_read_are_given_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(mapping, "_RESIDENT", 0)
+    monkeypatch.setattr(mapping, "RESIDENT", 0)
     (tmp_path / "shard").write_bytes(os.urandom(2**26))
     threads = threading.active_count()
     data, _ = mapping.map_files((str(tmp_path / "shard"),))
-    before, deadline = mapping._resident_file_bytes(), time.monotonic() + 20
+    before, deadline = mapping.resident_file_bytes(), time.monotonic() + 20
     assert data[::4096].sum() > 0
-    while mapping._resident_file_bytes() > before + 2**24:
+    while mapping.resident_file_bytes() > before + 2**24:
         assert time.monotonic() < deadline, "64 MiB are still resident"
         time.sleep(0.01)
     assert threading.active_count() == threads + 1

@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 import time
+import types
 
 import keras
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
@@ -16,8 +18,9 @@ from PIL import Image
 
 from sentiflow import pipeline
 from sentiflow.options import choices, hints
-from sentiflow.pipeline import bank, draws
+from sentiflow.pipeline import draws
 from sentiflow.pipeline.pixels import cover_shape
+from sentiflow.pipeline.sources import resized
 
 STORAGES = ("original", "raw256", "jpeg256")
 
@@ -119,7 +122,7 @@ def test_the_device_tier_shows_what_the_memory_tier_shows(data_dir, storage):
             for (image, label), (places, same_label) in zip(
                 *(ds.as_numpy_iterator() for ds in streams), strict=True
             ):
-                seen = pipeline.see_places(
+                seen = pipeline.see_windows(
                     pixels, places, ops=keras.ops, image_size=256, preprocess=options["preprocess"]
                 )
                 np.testing.assert_allclose(np.asarray(seen), image, rtol=0, atol=tolerance)
@@ -427,8 +430,9 @@ def test_steps(images, batch, policy, hosts, expected):
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_a_bank_that_does_not_fit_is_refused_before_it_is_read(data_dir, monkeypatch, storage):
-    monkeypatch.setattr(bank, "_free_memory", lambda: 30 * 256 * 256)
-    monkeypatch.setattr(bank, "_read_all", None)
+def test_pixels_that_do_not_fit_are_refused_before_they_are_read(data_dir, monkeypatch, storage):
+    memory = types.SimpleNamespace(available=30 * 256 * 256)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(resized, "images", None)
     with pytest.raises(pipeline.InputError, match="use cache='none'"):
         load(storage, data_dir, cache="memory")

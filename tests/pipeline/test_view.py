@@ -10,8 +10,9 @@ from hypothesis.extra import numpy as hnp
 from keras_preprocessing.image.affine_transformations import apply_affine_transform
 
 from sentiflow.pipeline import draws
+from sentiflow.pipeline.host_view import view
 from sentiflow.pipeline.settings import Settings
-from sentiflow.pipeline.view import sample_parameters, view
+from sentiflow.pipeline.view import sample_parameters
 
 
 def windows(count=4, size=64, seed=0):

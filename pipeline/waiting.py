@@ -1,4 +1,4 @@
-"""Batches for consumers in Python: a thread takes them from the stream before they are asked for."""
+"""Batches before they are asked for, and clocks that tell how long a consumer waited for them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+import tensorflow as tf
 
 T = TypeVar("T")
 
@@ -51,7 +54,7 @@ def ahead(batches: Iterable[T], *, depth: int = DEPTH) -> Generator[T, None, Non
 
 
 def clocked(batches: Iterable[T]) -> tuple[Generator[T, None, None], Callable[[], float]]:
-    """The same batches, and a function that tells how many seconds their consumer has waited for them so far."""
+    """The same batches, and a function that tells the seconds that their consumer waited so far."""
     waited = 0.0
 
     def timed() -> Generator[T, None, None]:
@@ -63,6 +66,30 @@ def clocked(batches: Iterable[T]) -> tuple[Generator[T, None, None], Callable[[]
             asked = time.perf_counter()
 
     return timed(), lambda: waited
+
+
+def timed(ds: tf.data.Dataset) -> tuple[tf.data.Dataset, tf.Variable]:
+    """The same batches, and a variable that adds up the seconds that the consumer waited for them.
+
+    The two clocks are stages of the graph on either side of the batch's arrival, in the consumer's
+    own thread, so they cost no Python and count neither the consumer's work nor what is prepared
+    ahead of it.
+    """
+    waited = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+    clock = tf.data.Dataset.range(np.iinfo(np.int64).max).map(lambda _: tf.timestamp())
+
+    def charge(asked: tf.Tensor, element: Any) -> Any:
+        with tf.control_dependencies(tf.nest.flatten(element)):
+            arrived = tf.timestamp()
+        with tf.control_dependencies([waited.assign_add(arrived - asked)]):
+            return tf.nest.map_structure(tf.identity, element)
+
+    counted = tf.data.Dataset.zip((clock, ds)).map(charge)
+    options = tf.data.Options()
+    # An injected prefetch would wait in the consumer's stead.
+    options.experimental_optimization.inject_prefetch = False
+    known = tf.data.experimental.assert_cardinality(ds.cardinality())
+    return counted.apply(known).with_options(options), waited
 
 
 def _stop(room: SimpleQueue[int | None], thread: threading.Thread) -> None:

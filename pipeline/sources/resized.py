@@ -1,0 +1,77 @@
+"""All images of a split, resized and uncropped: their shapes, and their pixels in one run of bytes."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import psutil
+import tensorflow as tf
+from PIL import Image
+from rich.console import Console
+from rich.progress import Progress
+
+from ..pixels import cover_shape, decode
+from ..records import Records
+from ..settings import InputError, StreamSettings
+from .mapping import map_records, mapped_file
+
+
+def shapes(records: Records, settings: StreamSettings) -> np.ndarray:
+    """Height and width of every resized image, from what the files' headers say: int64 [n, 2]."""
+    if records.storage == "raw":
+        return records.shape.astype(np.int64)
+    area, start = map_records(records)
+    sizes = [
+        Image.open(io.BytesIO(area[first : first + length].tobytes())).size
+        for first, length in zip(start, records.length, strict=True)
+    ]
+    stored = tf.constant([(height, width) for width, height in sizes], tf.int64)
+    return (cover_shape(stored, settings) if records.storage == "original" else stored).numpy()
+
+
+def starts(shapes: np.ndarray) -> np.ndarray:
+    """First byte of each image when they lie one behind the other: int64 [n]."""
+    sizes = 3 * shapes.prod(axis=1)
+    return np.cumsum(sizes) - sizes
+
+
+def read_all(records: Records, shapes: np.ndarray, settings: StreamSettings) -> np.ndarray:
+    """The pixels of all images, one behind the other: uint8 [bytes]. Shows progress on a terminal.
+
+    Raises:
+        InputError: they do not fit into the free memory.
+    """
+    sizes = 3 * shapes.prod(axis=1)
+    if sizes.sum() > psutil.virtual_memory().available:
+        count = len(records)
+        raise InputError(f"{count} images do not fit into the free memory; use cache='none'.")
+    data = np.empty(sizes.sum(), np.uint8)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not os.isatty(2)) as progress:
+        title = "Reading all images"
+        decoded = progress.track(images(records, settings), total=len(records), description=title)
+        for pixels, first, size in zip(decoded, starts(shapes), sizes, strict=True):
+            data[first : first + size] = pixels.ravel()
+    return data
+
+
+def images(records: Records, settings: StreamSettings) -> Iterator[np.ndarray]:
+    """Every image, in order, resized and uncropped: uint8 [h, w, 3]."""
+    if records.storage == "raw":
+        area, start = map_records(records)
+        return (
+            area[first : first + 3 * height * width].reshape(height, width, 3)
+            for first, (height, width) in zip(start, records.shape, strict=True)
+        )
+    file = mapped_file(records)
+
+    def decode_one(image: tf.Tensor) -> tf.Tensor:
+        return decode(file(image), records.storage, settings)
+
+    decoded = tf.data.Dataset.range(len(records)).map(
+        tf.autograph.experimental.do_not_convert(decode_one), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    return decoded.prefetch(2).as_numpy_iterator()
