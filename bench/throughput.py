@@ -64,7 +64,7 @@ def compare(settings: Settings, rates: Sequence[float] = ()) -> Iterator[Row]:
         photos = export_photos(
             settings.dataset, split=settings.split, data_dir=data_dir, folder=Path(folder)
         )
-        geometry = pipeline.Settings()
+        geometry = pipeline.Settings().evaluation()
         sources = check.read_sources(photos, geometry.image_size, geometry.crop_fraction)
         require_batch(settings, len(sources.labels))
         judge = partial(check.find_fault, sources=sources)

@@ -172,7 +172,7 @@ def _time_step(
     task = runner.make_task(entry, settings, work="augmented", **source)
     task = dataclasses.replace(
         task,
-        image_size=inputs.image_size,
+        image_size=inputs.evaluation().image_size,
         crop_fraction=inputs.crop_fraction,
         rotation=inputs.rotation,
     )

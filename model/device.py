@@ -53,12 +53,12 @@ class OnDevice(Branches):
 
     def call(self, places: dict[str, Any], training: bool | None = None) -> Any:
         """Probabilities of a batch, of every branch of the network."""
-        size, preprocess = self.inputs.image_size, self.inputs.preprocess
+        inputs = self.inputs.evaluation()
         share = places.get("share")
         places = {name: value for name, value in places.items() if name != "share"}
         pixels = keras.ops.convert_to_tensor(self.pixels)
         images = pipeline.see_windows(
-            pixels, places, ops=self.ops, image_size=size, preprocess=preprocess
+            pixels, places, ops=self.ops, image_size=inputs.image_size, preprocess=inputs.preprocess
         )
         if share is not None:
             images = targets.mix(images, share, ops=keras.ops)

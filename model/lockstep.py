@@ -308,7 +308,7 @@ class _Group:
             settings = dataclasses.replace(
                 settings, weights="none"
             )  # the checkpoints hold all of them
-        size, seed = self.record.inputs.image_size, train.seed_of(self.record)
+        size, seed = self.record.inputs.evaluation().image_size, train.seed_of(self.record)
         shared = network.Shared.make(settings, image_size=size, seed=seed)
         return [_Head(job, shared) for job in jobs]
 

@@ -90,7 +90,7 @@ def score_split(
     """
     inputs = dataclasses.replace(record.inputs, crop="center")
     truths = record.data.stimuli_maps(record.data.files(split, inputs), inputs)
-    model, centre = _with_maps(network), _centre(inputs.image_size)
+    model, centre = _with_maps(network), _centre(inputs.evaluation().image_size)
     scores: dict[str, list[dict[str, float]]] = {}
     for images in batches:
         for outputs in zip(*model.predict_on_batch(images), strict=True):
@@ -98,7 +98,7 @@ def score_split(
             if truth is None or not truth.any():
                 continue
             predictions = {
-                name: explain.heat(values, inputs.image_size)
+                name: explain.heat(values, inputs.evaluation().image_size)
                 for name, values in _chosen(*outputs).items()
             }
             for name, prediction in (predictions | {"centre": centre}).items():

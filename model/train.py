@@ -103,8 +103,9 @@ def open_run(
 def make_record(settings: TrainSettings, inputs: pipeline.Settings) -> run.Record:
     """Settles what depends on the backbone, the dataset and the machine."""
     preprocess = backbones.find_backbone(settings.backbone).preprocess
-    inputs = dataclasses.replace(inputs, preprocess=preprocess)
-    dataset = pipeline.open(settings.dataset, data_dir=settings.data_dir).describe(inputs)
+    data = pipeline.open(settings.dataset, data_dir=settings.data_dir)
+    inputs = dataclasses.replace(inputs, preprocess=preprocess).sized(data.image_size)
+    dataset = data.describe(inputs)
     environment = run.environment(precision.resolve(settings.precision), precision.device())
     return run.Record(settings, inputs, dataclasses.asdict(dataset), environment)
 
@@ -184,7 +185,7 @@ def build_model(
     stage = later[0] if later and epochs > first.epochs else first
     backbone, classes = shared.take() if shared else None, len(record.dataset["class_names"])
     model = network.build(
-        stage, classes=classes, image_size=record.inputs.image_size, backbone=backbone
+        stage, classes=classes, image_size=record.inputs.evaluation().image_size, backbone=backbone
     )
     recipe.compile_network(model, stage, steps=steps_per_epoch(record))
     return model

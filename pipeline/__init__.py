@@ -38,10 +38,12 @@ with _without_chatter():
 
 from sentiflow.options import InputError
 
-from .dataset import Dataset, Description, load, open
+from .dataset import Dataset, open
+from .loading import load
 from .pictures import read_image
 from .settings import Settings, steps
 from .sources.device import see_windows
+from .stored import Description
 from .view import normalise
 from .waiting import ahead, clocked, timed
 

@@ -1,12 +1,10 @@
-"""A prepared dataset as one thing: what it holds, and streams of it. `pipeline.open` is the way to one."""
+"""A prepared dataset: what it holds, and streams of it."""
 
 from __future__ import annotations
 
-import builtins
 import dataclasses
 import functools
 import itertools
-import json
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -17,36 +15,11 @@ import tensorflow_datasets as tfds
 
 from sentiflow.options import InputError
 
-from . import graph, pictures, stimuli
+from . import graph, pictures, stimuli, stored, votes
 from .records import Records, read_index
-from .settings import CROP_FRACTION, Settings, StreamSettings
+from .settings import Settings, StreamSettings
 from .sources import device as device_source
-
-METADATA, INFO = (
-    "metadata.json",
-    "dataset_info.json",
-)  # what the builder and TFDS write beside the shards
-AGREEMENT_LEVELS = (5, 4, 3)  # Twitter I: columns of the feature `validation`, in this order
-
-
-@dataclasses.dataclass(frozen=True)
-class Description:
-    """What a prepared dataset holds.
-
-    Attributes:
-        name: such as "emotionroi/raw256".
-        class_names: by label.
-        splits: images by split name, as `pipeline.load` understands it.
-        storage: "original", "raw" or "jpeg".
-        image_size: side in pixels that the stored pixels were resized for; None when they are the
-            source files.
-    """
-
-    name: str
-    class_names: list[str]
-    splits: dict[str, int]
-    storage: str
-    image_size: int | None
+from .stored import Description
 
 
 def open(dataset: str, *, data_dir: str = "data") -> Dataset:
@@ -62,76 +35,12 @@ def open(dataset: str, *, data_dir: str = "data") -> Dataset:
     Raises:
         InputError: the dataset is not there, or was not prepared by a Sentiflow builder.
     """
-    builder = _find(dataset, data_dir)
-    stamps = tuple(
-        os.stat(path).st_mtime_ns
-        for name in (INFO, METADATA)
-        if os.path.exists(path := os.path.join(builder.data_dir, name))
-    )
-    key = dataset, data_dir, os.path.abspath(builder.data_dir)
-    if key not in _opened or _opened[key][0] != stamps:
-        _opened[key] = stamps, Dataset(dataset, data_dir, builder)
+    builder = stored.find(dataset, data_dir)
+    written = stored.stamps(builder.data_dir)
+    key = (dataset, data_dir, os.path.abspath(builder.data_dir))
+    if key not in _opened or _opened[key][0] != written:
+        _opened[key] = (written, Dataset(dataset, data_dir, builder))
     return _opened[key][1]
-
-
-def load(
-    dataset: str,
-    *,
-    split: str,
-    data_dir: str = "data",
-    training: bool = False,
-    epochs: int = 1,
-    epoch: int = 0,
-    step: int = 0,
-    shard: tuple[int, int] = (0, 1),
-    device: str | None = None,
-    settings: Settings | None = None,
-    **options: Any,
-) -> tf.data.Dataset:
-    """Batches of a prepared dataset: what is left of `epochs` epochs, as one stream.
-
-    The stream is a function of its arguments alone: iterating it again gives the same batches, on
-    any number of cores and from every tier. To continue a run that was interrupted, pass the
-    `epoch` and the `step` in it that come next. `open(dataset, data_dir=data_dir).load(split, ...)`
-    is the same.
-
-    Args:
-        dataset: "name/config", as built by `tfds build`.
-        split: "train", "validation", "test", "all", or any split name of the TFDS dataset.
-        data_dir: the folder given to `tfds build --data_dir`.
-        training: shuffle (an exact permutation in each epoch), crop at random and augment.
-        epochs: the epoch number at which the stream ends.
-        epoch: the epoch number at which it begins.
-        step: batches of that first epoch to leave out.
-        shard: (index, count): the part of every epoch that this host reads; parts are disjoint and
-            complete.
-        device: such as "/GPU:0", to copy batches there ahead of time; None leaves them in host
-            memory.
-        settings: the input settings; None for the defaults.
-        **options: fields of `Settings` to replace, such as `batch_size=64`.
-
-    Returns:
-        A dataset of known cardinality. Elements are (image, label): float32 [b, s, s, 3], or uint8
-        without preprocessing, and int32 [b]. The tier `device` gives in the images' stead a dict
-        that tells `see_windows` which windows of `Dataset.device_pixels` to look at, and how. Under
-        `last_batch="pad"` a third element, float32 [b], is 1 for images and 0 for padding, which
-        Keras takes as sample weights.
-
-    Raises:
-        InputError: no such dataset or split, or settings that the storage cannot serve. The message
-            says what to do.
-    """
-    return open(dataset, data_dir=data_dir).load(
-        split,
-        training=training,
-        epochs=epochs,
-        epoch=epoch,
-        step=step,
-        shard=shard,
-        device=device,
-        settings=settings,
-        **options,
-    )
 
 
 class Dataset:
@@ -148,16 +57,14 @@ class Dataset:
     """
 
     def __init__(self, dataset: str, data_dir: str, builder: tfds.core.DatasetBuilder) -> None:
-        self._requested, self._metadata = dataset, _read_metadata(dataset, data_dir, builder)
+        self._requested = dataset
+        self._metadata = stored.read_metadata(dataset, data_dir, str(builder.data_dir))
         self._stored_splits = dict(builder.info.splits.items())
-        # Whether training and validation images are told apart by features (Twitter I) rather than
-        # by TFDS splits.
-        self._is_composed = "agreement" in builder.info.features
-        self.name, self.data_dir, self.folder = (
-            dataset.partition(":")[0],
-            data_dir,
-            str(builder.data_dir),
-        )
+        # Whether training and validation images are told apart by features rather than by TFDS.
+        self._has_votes = "agreement" in builder.info.features
+        self.name = dataset.partition(":")[0]
+        self.data_dir = data_dir
+        self.folder = str(builder.data_dir)
         self.class_names: list[str] = list(builder.info.features["label"].names)
         self.storage: str = self._metadata["storage"]
         self.image_size: int | None = self._metadata.get("image_size")
@@ -176,7 +83,6 @@ class Dataset:
         **options: Any,
     ) -> tf.data.Dataset:
         """Batches of a split; see `pipeline.load`, which has the same arguments."""
-        chosen = dataclasses.replace(settings or Settings(), **options)
         *_, ds = self.stages(
             split,
             training=training,
@@ -184,13 +90,11 @@ class Dataset:
             epoch=epoch,
             step=step,
             shard=shard,
-            settings=chosen,
+            settings=self._settle(settings, options),
         ).values()
-        return (
-            ds.prefetch(2)
-            if device is None
-            else ds.apply(tf.data.experimental.prefetch_to_device(device, 2))
-        )
+        if device is None:
+            return ds.prefetch(2)
+        return ds.apply(tf.data.experimental.prefetch_to_device(device, 2))
 
     def stages(
         self,
@@ -204,7 +108,7 @@ class Dataset:
         settings: Settings,
     ) -> dict[str, tf.data.Dataset]:
         """The stream of `load` after each of its stages, in order."""
-        stream = settings.stream(training=training)
+        stream = settings.sized(self.image_size).stream(training=training)
         return graph.stages(
             self.records(split, stream),
             self.records("all", stream),
@@ -217,25 +121,26 @@ class Dataset:
         )
 
     def describe(self, settings: Settings | None = None) -> Description:
-        """What the dataset holds; `agreement` and `fold` of the settings choose images of Twitter I."""
+        """What the dataset holds.
+
+        Args:
+            settings: `agreement` and `fold` choose images of Twitter I.
+        """
         splits = {name: split.num_examples for name, split in self._stored_splits.items()}
-        if self._is_composed:
-            chosen = settings or Settings()
-            splits = {
-                name: len(self._compose(name, chosen)) for name in ("train", "validation", "all")
-            }
+        if self._has_votes:
+            settings = settings or Settings()
+            splits = {name: len(self._select(name, settings)) for name in votes.SPLITS}
         return Description(self.name, self.class_names, splits, self.storage, self.image_size)
 
     def files(self, split: str, settings: Settings | None = None, **options: Any) -> list[str]:
-        """File names of a split in the order in which a stream with `training=False` gives the images.
+        """File names of a split, in the order of a stream with `training=False`.
 
         Args:
             split: as in `load`.
-            settings: as in `load`; None for defaults that the storage can serve.
+            settings: as in `load`; None for the defaults.
             **options: fields of `Settings` to replace.
         """
-        usual = Settings() if self.image_size is None else Settings(image_size=self.image_size)
-        return list(self.records(split, dataclasses.replace(settings or usual, **options)).filename)
+        return list(self.records(split, self._settle(settings, options)).filename)
 
     def device_pixels(self, settings: Settings | None = None, **options: Any) -> np.ndarray:
         """The resized pixels of all splits, for the memory of an accelerator: uint8 [pixels, 3].
@@ -247,11 +152,11 @@ class Dataset:
         Raises:
             InputError: they do not fit into the free memory, or what `load` raises.
         """
-        stream = dataclasses.replace(settings or Settings(), **options).evaluation()
+        stream = self._settle(settings, options).evaluation()
         return device_source.pixels(self.records("all", stream), stream)
 
     def stimuli_maps(self, files: Iterable[str], settings: Settings) -> Iterator[np.ndarray | None]:
-        """The stimuli maps of photographs, scaled and cropped as a stream with `training=False` does with these.
+        """The stimuli maps of photographs, cut as a stream with `training=False` cuts these.
 
         Args:
             files: file names of the photographs, as `files` gives them.
@@ -265,19 +170,17 @@ class Dataset:
             InputError: `original` was not prepared, or holds no stimuli maps.
         """
         name, _, config = self.name.partition("/")
-        original = "_".join(
-            ["original", *config.split("_")[1:]]
-        )  # prepared alike, but for the storage
+        # Prepared alike, but for the storage.
+        original = "_".join(["original", *config.split("_")[1:]])
+        settings = settings.sized(self.image_size)
         try:
             records = open(f"{name}/{original}", data_dir=self.data_dir).records("all", settings)
         except InputError as error:
-            raise InputError(
-                f"Stimuli maps are kept in storage `original` alone. {error}"
-            ) from None
+            rule = "Stimuli maps are kept in storage `original` alone."
+            raise InputError(f"{rule} {error}") from None
         if not records.extra.get("stimuli_map", np.zeros(0)).any():
-            raise InputError(
-                f"{name}/{original} in {self.data_dir} holds no stimuli maps; EmotionROI's archive has them."
-            )
+            rule = f"{name}/{original} in {self.data_dir} holds no stimuli maps"
+            raise InputError(f"{rule}; EmotionROI's archive has them.")
         return stimuli.maps(records, files, settings.evaluation())
 
     def sheet(self, split: str, *, images: int, views: int, settings: Settings) -> pictures.Sheet:
@@ -289,8 +192,8 @@ class Dataset:
             views: epochs of training to show.
             settings: as in `load`; what they say of `cache` does not matter.
         """
-        streamed = dataclasses.replace(settings, cache="none")
-        records = self.records(split, settings)
+        streamed = dataclasses.replace(settings, cache="none").sized(self.image_size)
+        records = self.records(split, streamed)
         return pictures.sheet(records, images, views=views, settings=streamed)
 
     def windows(self, split: str, files: Iterable[str], settings: Settings) -> np.ndarray:
@@ -304,7 +207,7 @@ class Dataset:
         Raises:
             InputError: the split does not hold one of them.
         """
-        centred = dataclasses.replace(settings, crop="center", cache="none")
+        centred = self._settle(settings, {"crop": "center", "cache": "none"})
         records = self.records(split, centred)
         positions = {file: position for position, file in enumerate(self.files(split, centred))}
         wanted = list(files)
@@ -330,21 +233,33 @@ class Dataset:
         Raises:
             InputError: no such split, a geometry that the storage cannot serve, or a damaged shard.
         """
-        self._check_geometry(settings)
+        stream = (
+            settings
+            if isinstance(settings, StreamSettings)
+            else self._settle(settings, {}).evaluation()
+        )
+        stored.check_geometry(self._requested, self._metadata, stream)
         if split in self._stored_splits:
             before = itertools.takewhile(lambda name: name != split, self._stored_splits)
             first = sum(self._stored_splits[name].num_examples for name in before)
             return self._index.take(
                 slice(first, first + self._stored_splits[split].num_examples)
             ).compact()
-        if self._is_composed and split in ("train", "validation", "all"):
-            return self._compose(split, settings)
+        if self._has_votes and split in votes.SPLITS:
+            return self._select(split, settings)
         if split != "all":
-            known = ["train", "validation"] if self._is_composed else list(self._stored_splits)
+            known = votes.SPLITS if self._has_votes else (*self._stored_splits, "all")
             raise InputError(
-                f"{self._requested} has no split {split!r}; it has {', '.join([*known, 'all'])}."
+                f"{self._requested} has no split {split!r}; it has {', '.join(known)}."
             )
         return self._index
+
+    def _select(self, split: str, settings: Settings | StreamSettings) -> Records:
+        return votes.select(self._index, split, settings, dataset=self._requested)
+
+    def _settle(self, settings: Settings | None, options: dict[str, Any]) -> Settings:
+        """The settings with fields replaced, and the size that is stored where they name none."""
+        return dataclasses.replace(settings or Settings(), **options).sized(self.image_size)
 
     @functools.cached_property
     def _index(self) -> Records:
@@ -353,90 +268,10 @@ class Dataset:
         records = read_index(paths, storage=self.storage)
         expected = sum(split.num_examples for split in self._stored_splits.values())
         if len(records) != expected:
-            raise InputError(
-                f"{self.folder} should hold {expected} images but its shards hold {len(records)}; rebuild it."
-            )
+            rule = f"{self.folder} should hold {expected} images"
+            raise InputError(f"{rule} but its shards hold {len(records)}; rebuild it.")
         return records
-
-    def _compose(self, split: str, settings: Settings | StreamSettings) -> Records:
-        """Twitter I: `train`, `validation` or `all` images of the chosen agreement level."""
-        agreement = self._index.extra["agreement"][:, 0]
-        if settings.agreement < agreement.min():
-            level = settings.agreement
-            raise InputError(
-                f"{self._requested} was built without the list of agreement {level}; rebuild it with it."
-            )
-        records = self._index.take(agreement >= settings.agreement)
-        held_out = records.extra["validation"][:, AGREEMENT_LEVELS.index(settings.agreement)] == 1
-        if settings.fold is not None:
-            held_out = records.extra["fold"][:, 0] == settings.fold
-        return (
-            records
-            if split == "all"
-            else records.take(held_out if split == "validation" else ~held_out)
-        )
-
-    def _check_geometry(self, settings: Settings | StreamSettings) -> None:
-        if self.storage == "original":
-            return
-        name = self.name.partition("/")[0]
-        stored_size = int(self._metadata["image_size"])
-        stored_fraction = float(self._metadata.get("crop_fraction") or CROP_FRACTION)
-        stored_filter = self._metadata.get("interpolation") or "lanczos"
-        same_size = abs(settings.cover - stored_size / stored_fraction) < 1e-6
-        if same_size and settings.interpolation == stored_filter:
-            return
-        config = json.dumps({"storage": self.storage, "image_size": settings.image_size})
-        raise InputError(
-            f"{self._requested} holds pixels for image_size={stored_size}, crop_fraction={stored_fraction}, "
-            f"{stored_filter}; it cannot serve image_size={settings.image_size}, "
-            f"crop_fraction={settings.crop_fraction}, {settings.interpolation}. Load {name}/original instead, or, "
-            f"for another size alone, run: tfds build builders/{name} --config '{config}'"
-        )
 
 
 # By name, data_dir and folder: when the dataset's files were written, and the dataset.
 _opened: dict[tuple[str, str, str], tuple[tuple[int, ...], Dataset]] = {}
-
-
-def _find(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder:
-    name, _, config = dataset.partition("/")
-    if not config:
-        raise InputError(
-            f"dataset must be NAME/CONFIG, such as {name}/raw256. Received: {dataset!r}"
-        )
-    try:
-        return tfds.core.read_only_builder.builder_from_files(
-            name, config=config.partition(":")[0], data_dir=data_dir
-        )
-    except (tfds.core.DatasetNotFoundError, FileNotFoundError):
-        remedy = _remedy(dataset, data_dir)
-        raise InputError(
-            f"{dataset} is not in {os.path.abspath(data_dir)}; prepare it with: {remedy}"
-        ) from None
-
-
-def _read_metadata(
-    dataset: str, data_dir: str, builder: tfds.core.DatasetBuilder
-) -> dict[str, Any]:
-    path = os.path.join(builder.data_dir, METADATA)
-    try:
-        with builtins.open(path, encoding="utf-8") as file:
-            metadata: dict[str, Any] = json.load(file)
-    except (OSError, ValueError):
-        remedy = _remedy(dataset, data_dir)
-        raise InputError(
-            f"{path} is missing or damaged, so {dataset} cannot be read; rebuild it: {remedy}"
-        ) from None
-    if "storage" not in metadata:
-        raise InputError(
-            f"{dataset} was not prepared by a Sentiflow builder ({path} names no storage)."
-        )
-    return metadata
-
-
-def _remedy(dataset: str, data_dir: str) -> str:
-    name, _, config = dataset.partition("/")
-    return (
-        f"tfds build builders/{name} --config {config} --manual_dir DOWNLOADS --data_dir {data_dir}"
-    )

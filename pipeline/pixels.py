@@ -112,8 +112,9 @@ def read_file(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:
     Raises:
         InputError: the file cannot be read or decoded.
     """
-    name, size = os.fspath(path), settings.image_size
+    name = os.fspath(path)
     centred = dataclasses.replace(settings.evaluation(), crop="center")
+    size = centred.image_size
     try:
         with open(path, "rb") as file, Image.open(io.BytesIO(file.read())) as image:
             picture = image.convert("RGB")

@@ -1,4 +1,4 @@
-"""What an input stream is made of: frozen dataclasses, whose defaults are experiment 1 of the reference system."""
+"""What an input stream is made of; the defaults are experiment 1 of the reference system."""
 
 from __future__ import annotations
 
@@ -30,9 +30,6 @@ class _Common:
     """What has the same meaning before and after it is settled whether a stream trains."""
 
     batch_size: int = option(32, "Images in a batch.", at_least=1)
-    image_size: int = option(
-        IMAGE_SIZE, "Side of the square that the model sees, in pixels.", at_least=1, unit="pixel"
-    )
     crop_fraction: float = option(
         CROP_FRACTION, "Side of that square / short side of the resized image.", above=0, at_most=1
     )
@@ -85,11 +82,6 @@ class _Common:
     def __post_init__(self) -> None:
         check(self)
 
-    @property
-    def cover(self) -> float:
-        """Short side of the resized image before rounding down, in pixels."""
-        return self.image_size / self.crop_fraction
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StreamSettings(_Common):
@@ -98,18 +90,33 @@ class StreamSettings(_Common):
     `Settings.training` and `Settings.evaluation` make them.
     """
 
+    image_size: int
     crop: Literal["random", "center"]
     last_batch: Literal["drop", "keep", "pad"]
+
+    @property
+    def cover(self) -> float:
+        """Short side of the resized image before rounding down, in pixels."""
+        return self.image_size / self.crop_fraction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings(_Common):
-    """Settings of `pipeline.load`. Rotation, flip, zoom, brightness and contrast act on training streams only.
+    """Settings of `pipeline.load`.
+
+    Rotation, flip, zoom, brightness and contrast act on training streams only.
 
     Raises:
         InputError: a value is none of the choices, or outside its range.
     """
 
+    image_size: int | None = option(
+        None,
+        "Side of the square that the model sees, in pixels; by default what the storage holds, of "
+        f"source files {IMAGE_SIZE}.",
+        at_least=1,
+        unit="pixel",
+    )
     crop: Literal["auto", "random", "center"] = option(
         "auto", "auto: random when training, else center."
     )
@@ -125,6 +132,10 @@ class Settings(_Common):
         """The settings of a stream that does not train: without augmentation."""
         return self._settled("center", "keep", **NO_AUGMENTATION)
 
+    def sized(self, stored: int | None) -> Settings:
+        """The same with an `image_size`: its own, or that of the stored pixels, if any."""
+        return dataclasses.replace(self, image_size=self.image_size or stored or IMAGE_SIZE)
+
     def stream(self, *, training: bool) -> StreamSettings:
         """`training()` or `evaluation()`."""
         return self.training() if training else self.evaluation()
@@ -135,6 +146,7 @@ class Settings(_Common):
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(_Common)}
         return StreamSettings(
             **(values | changes),
+            image_size=self.image_size or IMAGE_SIZE,
             crop=crop if self.crop == "auto" else self.crop,
             last_batch=last_batch if self.last_batch == "auto" else self.last_batch,
         )

@@ -107,7 +107,7 @@ def build_folded(record: Record) -> keras.Model:
     """The network of a run, its backbone folded, and held in the format that it computes in."""
     number_format = record.environment["precision"]
     shared = network.Shared.make(
-        record.train, image_size=record.inputs.image_size, seed=train.seed_of(record)
+        record.train, image_size=record.inputs.evaluation().image_size, seed=train.seed_of(record)
     )
     shared = dataclasses.replace(
         shared, backbone=folding.fold(shared.backbone, dtype=number_format)

@@ -35,7 +35,7 @@ def make_task(
     entry: Contestant, settings: Settings, *, work: str, data_dir: str, photos: str, images: int
 ) -> Task:
     """What a contestant is asked to do; geometry and rotation are the defaults of `pipeline.Settings`."""
-    defaults = pipeline.Settings()
+    defaults = pipeline.Settings().training()
     return Task(
         work=work,
         dataset=settings.dataset,

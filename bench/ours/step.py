@@ -101,7 +101,7 @@ def _repeat(batch: Any) -> Iterator[Any]:
 
 def _generated(job: Job, record: Record) -> tf.data.Dataset:
     """The batches of a contestant; they are caffe-preprocessed, whatever the backbone takes: it takes them as fast."""
-    size, batch_size = record.inputs.image_size, record.inputs.batch_size
+    size, batch_size = record.inputs.evaluation().image_size, record.inputs.batch_size
     loader = find_loader(job.function)
     signature = (
         tf.TensorSpec((batch_size, size, size, 3), tf.float32),

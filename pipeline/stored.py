@@ -1,0 +1,106 @@
+"""What the builder and TFDS wrote beside the shards of a dataset, and what it can serve."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from .settings import CROP_FRACTION, InputError, StreamSettings
+
+METADATA = "metadata.json"  # by the builder
+INFO = "dataset_info.json"  # by TFDS
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What a prepared dataset holds.
+
+    Attributes:
+        name: such as "emotionroi/raw256".
+        class_names: by label.
+        splits: images by split name, as `pipeline.load` understands it.
+        storage: "original", "raw" or "jpeg".
+        image_size: side in pixels that the stored pixels were resized for; None when they are the
+            source files.
+    """
+
+    name: str
+    class_names: list[str]
+    splits: dict[str, int]
+    storage: str
+    image_size: int | None
+
+
+def find(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder:
+    """The dataset as TFDS reads it.
+
+    Raises:
+        InputError: it is not there.
+    """
+    name, _, config = dataset.partition("/")
+    if not config:
+        rule = f"dataset must be NAME/CONFIG, such as {name}/raw256"
+        raise InputError(f"{rule}. Received: {dataset!r}")
+    try:
+        return tfds.core.read_only_builder.builder_from_files(
+            name, config=config.partition(":")[0], data_dir=data_dir
+        )
+    except (tfds.core.DatasetNotFoundError, FileNotFoundError):
+        folder = os.path.abspath(data_dir)
+        remedy = _remedy(dataset, data_dir)
+        raise InputError(f"{dataset} is not in {folder}; prepare it with: {remedy}") from None
+
+
+def stamps(folder: str) -> tuple[int, ...]:
+    """When the dataset in a folder was written, in nanoseconds."""
+    paths = (os.path.join(folder, name) for name in (INFO, METADATA))
+    return tuple(os.stat(path).st_mtime_ns for path in paths if os.path.exists(path))
+
+
+def read_metadata(dataset: str, data_dir: str, folder: str) -> dict[str, Any]:
+    """What the builder tells of the dataset in a folder.
+
+    Raises:
+        InputError: it tells nothing, or was none of ours.
+    """
+    path = os.path.join(folder, METADATA)
+    try:
+        with open(path, encoding="utf-8") as file:
+            metadata: dict[str, Any] = json.load(file)
+    except (OSError, ValueError):
+        rule = f"{path} is missing or damaged, so {dataset} cannot be read"
+        raise InputError(f"{rule}; rebuild it: {_remedy(dataset, data_dir)}") from None
+    if "storage" not in metadata:
+        rule = f"{dataset} was not prepared by a Sentiflow builder"
+        raise InputError(f"{rule} ({path} names no storage).")
+    return metadata
+
+
+def check_geometry(dataset: str, metadata: dict[str, Any], settings: StreamSettings) -> None:
+    """Raises InputError if the stored pixels were resized for another window."""
+    if metadata["storage"] == "original":
+        return
+    size = int(metadata["image_size"])
+    fraction = float(metadata.get("crop_fraction") or CROP_FRACTION)
+    interpolation = metadata.get("interpolation") or "lanczos"
+    same_size = abs(settings.cover - size / fraction) < 1e-6
+    if same_size and settings.interpolation == interpolation:
+        return
+    name = dataset.partition("/")[0]
+    config = json.dumps({"storage": metadata["storage"], "image_size": settings.image_size})
+    raise InputError(
+        f"{dataset} holds pixels for image_size={size}, crop_fraction={fraction}, {interpolation}; "
+        f"it cannot serve image_size={settings.image_size}, crop_fraction={settings.crop_fraction},"
+        f" {settings.interpolation}. Load {name}/original instead, or, for another size alone, "
+        f"run: tfds build builders/{name} --config '{config}'"
+    )
+
+
+def _remedy(dataset: str, data_dir: str) -> str:
+    name, _, config = dataset.partition("/")
+    options = f"--config {config} --manual_dir DOWNLOADS --data_dir {data_dir}"
+    return f"tfds build builders/{name} {options}"
