@@ -1,8 +1,8 @@
-"""Random numbers as stateless functions of (seed, epoch, position): nothing to save, nothing that depends on threads.
+"""Random numbers as stateless functions of (seed, epoch, position).
 
-The order of an epoch is a pseudo-random permutation that is evaluated where it is needed, without a
-shuffle buffer. The draws of a position do not depend on the batch size or on the host that computes
-them.
+There is nothing to save, and nothing depends on threads. The order of an epoch is a pseudo-random
+permutation that is evaluated where it is needed, without a shuffle buffer. The draws of a position
+do not depend on the batch size or on the host that computes them.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def stages(
     ds = tf.data.Dataset.range(numbers.start, numbers.stop)
 
     after: dict[str, tf.data.Dataset] = {}
-    # -> images int64 [b]; labels int32 [b] and, with padding, mask float32 [b]; draws float64 [b, 8]
+    # -> images int64 [b]; labels int32 [b] and, if padded, mask float32 [b]; draws float64 [b, 8]
     after["plan"] = ds = _map(ds, plan)
     if source.is_on_device:
         # -> what the device is told: where its windows lie and how to look at them; labels and mask

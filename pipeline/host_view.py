@@ -1,4 +1,4 @@
-"""The view on the host: `view.see` on TensorFlow's operations, compiled, its sample in two kernels."""
+"""The view on the host: `view.see` on TensorFlow's operations, compiled, in two kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From stored bytes to resized pixels: the deterministic work on one image, steps 1-3 of the reference system."""
+"""From stored bytes to resized pixels: steps 1-3 of the reference system, all deterministic."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FILTERS = {
 
 
 def corner(shape: tf.Tensor, draws: tf.Tensor, settings: StreamSettings) -> tf.Tensor:
-    """Top left pixel of the window: the reference system's centre, or a place drawn among all possible ones.
+    """Top left pixel of the window: in the centre, or drawn among all that are possible.
 
     Args:
         shape: int64 [..., 2], height and width of the resized image in pixels.
@@ -40,10 +40,10 @@ def corner(shape: tf.Tensor, draws: tf.Tensor, settings: StreamSettings) -> tf.T
 
 
 def cover_shape(shape: tf.Tensor, settings: StreamSettings) -> tf.Tensor:
-    """Height and width after the image is scaled to cover the square of `settings.cover` pixels: int64 [..., 2].
+    """Height and width after scaling to cover the square of `settings.cover` pixels.
 
-    An image that already is the window is left as it is. The result is never smaller than the
-    window.
+    They are int64 [..., 2]. An image that already is the window is left as it is. The result is
+    never smaller than the window.
     """
     size = settings.image_size
     sides = tf.cast(shape, tf.float64)

@@ -49,7 +49,7 @@ class Plan:
             )
 
     def numbers(self, *, epochs: int, epoch: int, step: int) -> range:
-        """The steps from (epoch, step) to the end of the last epoch, counted from the stream's begin.
+        """The steps from (epoch, step) to the end of the last epoch, counted from epoch 0.
 
         Raises:
             InputError: they lie outside of the stream.

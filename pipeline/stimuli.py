@@ -1,4 +1,4 @@
-"""Emotion stimuli maps: where people said that a photograph's emotion comes from, cut as the photograph is."""
+"""Emotion stimuli maps: where people said that a photograph's emotion comes from."""
 
 from __future__ import annotations
 

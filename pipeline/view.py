@@ -1,4 +1,4 @@
-"""The view: flip, zoom and rotation of a window as ONE affine sample, tone and preprocessing fused in.
+"""The view: flip, zoom, rotation, tone and preprocessing, as ONE affine sample of a window.
 
 A bilinear gather in plain operations, compiled with XLA: on the host inside `tf.data`, which is
 TensorFlow's whatever Keras runs on, and on the device inside the training step, in `keras.ops`. It
@@ -124,7 +124,7 @@ def mirror(windows: Any, flip: Any, ops: Any = tf) -> Any:
 
 
 def normalise(pixels: Any, preprocess: str | None) -> Any:
-    """RGB pixels in [0, 255] in the value range that a backbone was trained with: float32 [..., 3]."""
+    """RGB pixels in [0, 255], float32 [..., 3], in the range that a backbone was trained with."""
     if preprocess == "caffe":
         return pixels[..., ::-1] - np.array(_CAFFE_MEANS_BGR, np.float32)
     if preprocess == "tf":
@@ -193,8 +193,8 @@ def coordinates(size: int, ops: Any, *, flip: Any, angle: Any, zoom: Any) -> tup
 def first_taps(windows: Any, y: Any, x: Any, ops: Any) -> Any:
     """The upper left of the four pixels around each point, counted through the batch.
 
-    It is int32 [b, s, s]. It stops one short of the lower and right border, so that its neighbours exist and the border's
-    weight is exactly 1.
+    It is int32 [b, s, s], and stops one short of the lower and right border, so that its neighbours
+    exist and the border's weight is exactly 1.
     """
     size = windows.shape[1]
     last = max(size - 2.0, 0.0)

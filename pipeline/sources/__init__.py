@@ -1,4 +1,4 @@
-"""Where windows come from: a source for each way to get at the pixels, and the one place that chooses."""
+"""Where windows come from: one source for each way to pixels, and the one place that chooses."""
 
 from __future__ import annotations
 

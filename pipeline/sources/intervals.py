@@ -24,8 +24,8 @@ from .mapping import map_records
 
 _BLOCK = 8  # pixels, side of a block
 _WORD = 8  # bytes, the unit in which parts of a file are copied
-# Where a file says, from its first byte on: the name, five facts as int32, and behind them, as int32
-# as well, where each part begins, in words.
+# First bytes, counted from the file's, of the name, of five facts as int32, and of where each part
+# begins, in words, as int32 too.
 _NAME = b"Sentiflow"
 _NAME_AT = 28
 _FACTS_AT = 40

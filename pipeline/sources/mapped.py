@@ -1,4 +1,4 @@
-"""Windows of storage `raw`, cut out of the shards themselves: they are mapped, and the page cache holds them."""
+"""Windows of storage `raw`, cut out of the mapped shards: the page cache holds the pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All images of a split, resized and uncropped: their shapes, and their pixels in one run of bytes."""
+"""All images of a split, resized and uncropped: shapes, and pixels in one run of bytes."""
 
 from __future__ import annotations
 

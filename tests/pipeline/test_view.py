@@ -28,7 +28,7 @@ def generator(image, *, theta=0.0, zx=1.0, zy=1.0, flip=False):
 
 
 def tone(image, preprocess="none", **parameters):
-    """One image through the view as float, by way of a preprocessing that can be undone exactly enough."""
+    """One image through the view as float, by way of a preprocessing that can be undone."""
     batch = {name: tf.constant(value)[None] for name, value in parameters.items()}
     return (view(image[None], preprocess="tf", **batch)[0].numpy() + 1.0) * 127.5
 

@@ -56,7 +56,7 @@ def test_the_thread_ends_with_its_consumer():
 
 
 def test_the_thread_ends_with_python():
-    program = "from sentiflow import pipeline; batches = pipeline.ahead(iter(int, 1)); print(next(batches))"
+    program = "from sentiflow import pipeline\nprint(next(batches := pipeline.ahead(iter(int, 1))))"
     outcome = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )

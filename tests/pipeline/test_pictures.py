@@ -1,0 +1,79 @@
+"""Pixels against the reference system, written down independently."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from streams import images, load, reference_pixels
+
+from sentiflow import pipeline
+from sentiflow.pipeline.pixels import cover_shape
+
+
+@given(height=st.integers(1, 20_000), width=st.integers(1, 20_000), size=st.integers(1, 600))
+@settings(max_examples=200, deadline=None)
+def test_cover_shape_covers_and_keeps_the_aspect(height, width, size):
+    chosen = pipeline.Settings(image_size=size)
+    got = cover_shape(tf.constant([height, width], tf.int64), chosen).numpy()
+    if (height, width) == (size, size):
+        assert got.tolist() == [size, size]
+        return
+    assert min(got) >= size
+    ratio = max(chosen.cover / width, chosen.cover / height)
+    expected = [max(int(height * ratio), size), max(int(width * ratio), size)]
+    assert got.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 700), (700, 1), (2, 3), (255, 256), (256, 257), (1200, 100)]
+)
+def test_any_picture_file_can_be_read(tmp_path, shape):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8))
+    image.save(tmp_path / "x.png")
+    got = pipeline.read_image(tmp_path / "x.png", pipeline.Settings(preprocess="none"))
+    np.testing.assert_array_equal(got, reference_pixels(tmp_path / "x.png"))
+
+
+def test_unreadable_picture_is_named(tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    for name in ("text.jpg", "missing.jpg"):
+        with pytest.raises(pipeline.InputError, match=name):
+            pipeline.read_image(tmp_path / name, pipeline.Settings())
+
+
+@pytest.mark.parametrize("crop", ["auto", "random", "center"])
+def test_a_picture_file_is_cut_at_its_centre_whatever_training_does(photos, crop):
+    path = photos / "images" / "fear" / "2.jpg"
+    found = pipeline.read_image(path, pipeline.Settings(crop=crop, preprocess=None))
+    np.testing.assert_array_equal(found, reference_pixels(path))
+
+
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_center_crop_of_originals_is_within_one_level(photos, data_dir, cache):
+    names = pipeline.open("emotionroi/original", data_dir=data_dir).files("all")
+    expected = np.stack([reference_pixels(photos / "images" / name) for name in names])
+    difference = np.abs(
+        images(load("original", data_dir, split="all", cache=cache)).astype(int) - expected
+    )
+    assert (difference <= 1).mean() >= 0.999
+    assert difference.max() <= 10
+
+
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_center_crop_of_raw_is_the_reference_bit_for_bit(photos, data_dir, cache):
+    for split in ("train", "test"):
+        names = pipeline.open("emotionroi/raw256", data_dir=data_dir).files(split)
+        expected = np.stack([reference_pixels(photos / "images" / name) for name in names])
+        np.testing.assert_array_equal(
+            images(load("raw256", data_dir, split=split, cache=cache)), expected
+        )
+
+
+@pytest.mark.parametrize("size", [64, 224])
+def test_other_sizes_from_originals(photos, data_dir, size):
+    got = images(load("original", data_dir, image_size=size, crop_fraction=0.8, cache="none"))
+    names = pipeline.open("emotionroi/original", data_dir=data_dir).files("train")
+    expected = np.stack([reference_pixels(photos / "images" / name, size, 0.8) for name in names])
+    assert (np.abs(got.astype(int) - expected) <= 1).mean() >= 0.999
