@@ -6,6 +6,10 @@ time is compared, not rates, because stages of neighbouring batches run side by 
 
 from __future__ import annotations
 
+from sentiflow import startup
+
+startup.command(__name__)
+
 import dataclasses
 import json
 import statistics

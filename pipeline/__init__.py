@@ -1,47 +1,24 @@
 """The input path: from prepared TFRecords to the batches that a model sees."""
 
-import builtins
-import contextlib
-import os
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from .mapping import keep_freed_memory
+if TYPE_CHECKING:
+    from .dataset import Dataset, Description, load, open
+    from .graph import read_image, see_places, timed
+    from .settings import InputError, Settings, steps
+    from .waiting import ahead, clocked
+else:
+    from sentiflow.face import lazy
 
-
-@contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Drops what C++ libraries write to standard error while they are loaded, errors being Python's exceptions.
-
-    It would bury the one line that a command has to say, and some of it comes before any setting is
-    heeded.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is no standard error
-        yield
-        return
-    with builtins.open(os.devnull, "wb") as null:
-        os.dup2(null.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-keep_freed_memory()  # before the threads start that it concerns
-
-with _without_chatter():
-    import keras  # noqa: F401  # before TensorFlow, whose symbols are global: a JAX backend must be loaded by then
-    import tensorflow  # noqa: F401
-
-from sentiflow.options import InputError
-
-from .ahead import ahead, clocked
-from .dataset import Dataset, Description, load, open
-from .graph import read_image, see_places, timed
-from .settings import Settings, steps
+    __getattr__ = lazy(
+        __name__,
+        {
+            "dataset": ("Dataset", "Description", "load", "open"),
+            "graph": ("read_image", "see_places", "timed"),
+            "settings": ("InputError", "Settings", "steps"),
+            "waiting": ("ahead", "clocked"),
+        },
+    )
 
 __all__ = [
     "Dataset",

@@ -11,6 +11,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
 from PIL import Image

@@ -11,10 +11,12 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from sentiflow import startup
 from sentiflow.options import InputError
 
 from . import bank, graph, stimuli
@@ -61,6 +63,7 @@ def open(dataset: str, *, data_dir: str = "data") -> Dataset:
     Raises:
         InputError: the dataset is not there, or was not prepared by a Sentiflow builder.
     """
+    startup.leave_accelerator_to_jax()
     builder = _find(dataset, data_dir)
     stamps = tuple(
         os.stat(path).st_mtime_ns

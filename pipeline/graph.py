@@ -7,8 +7,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
+
+from sentiflow import startup
 
 from . import bank, draws, intervals, pixels
 from .records import Records
@@ -111,6 +114,7 @@ def read_image(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:
     Raises:
         InputError: the file cannot be read or decoded.
     """
+    startup.leave_accelerator_to_jax()
     return view(pixels.read_image(path, settings)[None], preprocess=settings.preprocess)[0].numpy()
 
 

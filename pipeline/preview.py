@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from sentiflow import startup
+
+startup.command(__name__)
+
 import dataclasses
 import os
 from typing import Any
 
 import click
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import matplotlib
 import numpy as np
 import tensorflow as tf

@@ -14,6 +14,7 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
 
