@@ -22,8 +22,8 @@ SUFFIX = "_dataset_builder.py"
 def main(dataset: str, options: tuple[str, ...]) -> None:
     """Prepares DATASET: the name of a builder, such as emotionroi, or the folder of one.
 
-    TFDS_OPTIONS are those of `tfds build`, such as --manual_dir, --data_dir and --config; this shows
-    them: sentiflow build DATASET --help
+    TFDS_OPTIONS are those of `tfds build`, such as --manual_dir, --data_dir and --config; see:
+    sentiflow build DATASET --help
     """
     command = [sys.executable, "-m", TFDS, "build", str(find_folder(dataset)), *options]
     raise SystemExit(subprocess.run(command, check=False).returncode)

@@ -14,6 +14,7 @@ import click
 import psutil
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from . import cli, extras, startup
 
@@ -50,7 +51,7 @@ def make_table(title: str, lines: Iterable[Line]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in lines:
-        table.add_row(name, text)
+        table.add_row(name, Text(text))  # brackets of a command are no markup
     return table
 
 
