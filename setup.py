@@ -1,4 +1,7 @@
-"""The rooms lie beside one another in the checkout and inside the one package `sentiflow` once installed."""
+"""The packages: rooms that lie side by side in a checkout, and inside `sentiflow` once installed.
+
+All other settings are in setup.cfg.
+"""
 
 from setuptools import find_packages, setup
 

@@ -6,6 +6,10 @@ and with all take turns, so that a slow spell of the machine falls on both.
 
 from __future__ import annotations
 
+from sentiflow import startup
+
+startup.command(__name__)
+
 import json
 import os
 import statistics

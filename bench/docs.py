@@ -6,6 +6,10 @@ them is replaced. KIND is one of `TABLES`. So no number of a page is typed by ha
 
 from __future__ import annotations
 
+from sentiflow import startup
+
+startup.command(__name__)
+
 import json
 import re
 import statistics

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from sentiflow import startup
+
+startup.command(__name__)
+
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path

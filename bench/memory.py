@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from sentiflow import startup
+
+startup.command(__name__, extra="bench")
+
 import json
 import os
 import shutil
@@ -11,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import tensorflow_datasets as tfds
 from rich.console import Console
 

@@ -6,6 +6,10 @@ their moods differ. How fast the loaders really are, `bench.throughput` tells.
 
 from __future__ import annotations
 
+from sentiflow import startup
+
+startup.command(__name__, extra="bench")
+
 import click
 from rich.console import Console
 

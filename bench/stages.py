@@ -6,6 +6,10 @@ time is compared, not rates, because stages of neighbouring batches run side by 
 
 from __future__ import annotations
 
+from sentiflow import startup
+
+startup.command(__name__)
+
 import dataclasses
 import json
 import statistics
@@ -15,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import psutil
 import tensorflow as tf
 from rich.console import Console

@@ -7,6 +7,10 @@ and does no more.
 
 from __future__ import annotations
 
+from sentiflow import startup
+
+startup.command(__name__, extra="bench")
+
 import dataclasses
 import statistics
 from collections.abc import Iterator, Sequence

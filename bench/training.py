@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded
-# before it.
-from sentiflow.model.settings import TrainSettings  # isort: skip
+from sentiflow import startup
+
+startup.command(__name__, extra="bench")
 
 import dataclasses
 import json
@@ -22,6 +22,7 @@ from rich.console import Console
 
 from sentiflow import cli, pipeline
 from sentiflow.model.backbones import find_backbone
+from sentiflow.model.settings import TrainSettings
 
 from . import throughput
 from .contestants import CONTESTANTS

@@ -21,7 +21,10 @@ in front of any marker (B.1.1.2).
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+import threading
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -34,9 +37,11 @@ _MAX_INTERVALS = 16_000  # a segment has room for 65,533 bytes
 _MAX_BYTES_PER_PIXEL = 10  # 26 bits for each of three values
 _SOF0, _SOS, _APP15 = 0xC0, 0xDA, 0xEF
 
-# Pillow's buffer, of which memory is taken up as it is written to. A file with Huffman tables of
-# its own must fit in.
-ImageFile.MAXBLOCK = 2**26
+# Bytes of Pillow's buffer, of which memory is taken up as it is written to. A file with Huffman
+# tables of its own must fit in.
+_BUFFER = 2**26
+_buffer_lock = threading.Lock()
+_buffer_users: list[int] = []  # for each encoder at work, the size that it found
 
 
 def encode(pixels: np.ndarray) -> bytes:
@@ -48,10 +53,9 @@ def encode(pixels: np.ndarray) -> bytes:
     height, width, _ = pixels.shape
     down, across = -(-height // BLOCK), -(-width // BLOCK)
     blocks = interval_blocks(across, down)
-    own_tables = _MAX_BYTES_PER_PIXEL * height * width <= ImageFile.MAXBLOCK
-    with (
-        tempfile.TemporaryFile() as file
-    ):  # into a real file, Pillow encodes without holding Python's lock
+    own_tables = _MAX_BYTES_PER_PIXEL * height * width <= _BUFFER
+    # Into a real file, Pillow encodes without holding Python's lock.
+    with _large_buffer(), tempfile.TemporaryFile() as file:
         Image.fromarray(pixels).save(
             file,
             "JPEG",
@@ -71,6 +75,21 @@ def encode(pixels: np.ndarray) -> bytes:
     index = _NAME + np.array([*facts, *begin], "<i4").tobytes()
     head = bytes([0xFF, _APP15]) + (length - 2).to_bytes(2, "big")
     return start + (head + index).ljust(length, b"\0") + tables + intervals
+
+
+@contextlib.contextmanager
+def _large_buffer() -> Iterator[None]:
+    """Gives Pillow a buffer of `_BUFFER` bytes as long as any thread is inside."""
+    with _buffer_lock:
+        _buffer_users.append(ImageFile.MAXBLOCK)
+        ImageFile.MAXBLOCK = _BUFFER
+    try:
+        yield
+    finally:
+        with _buffer_lock:
+            size = _buffer_users.pop()
+            if not _buffer_users:
+                ImageFile.MAXBLOCK = size
 
 
 def interval_blocks(across: int, down: int) -> int:

@@ -1,20 +1,28 @@
-"""The trainer: networks, training runs, their evaluation and predictions. Keras 3, on TensorFlow or JAX."""
+"""The trainer: networks, training runs, their evaluation and predictions.
 
-from sentiflow import pipeline  # noqa: F401  # first: it loads the backends in the order that they bear
+Everything is Keras 3, on TensorFlow or JAX.
+"""
 
-# isort: split
-import keras
-import tensorflow as tf
+from typing import TYPE_CHECKING
 
-if keras.backend.backend() == "jax":
-    # TensorFlow only feeds the network here; it would take the memory of the GPU that JAX computes
-    # on.
-    tf.config.set_visible_devices([], "GPU")
+if TYPE_CHECKING:
+    from .backbones import BACKBONES
+    from .heads import HEADS
+    from .network import build
+    from .run import load
+    from .settings import TrainSettings
+else:
+    from sentiflow.face import lazy
 
-from .backbones import BACKBONES
-from .heads import HEADS
-from .network import build
-from .run import load
-from .settings import TrainSettings
+    __getattr__ = lazy(
+        __name__,
+        {
+            "backbones": ("BACKBONES",),
+            "heads": ("HEADS",),
+            "network": ("build",),
+            "run": ("load",),
+            "settings": ("TrainSettings",),
+        },
+    )
 
 __all__ = ["BACKBONES", "HEADS", "TrainSettings", "build", "load"]

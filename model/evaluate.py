@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from sentiflow import startup
+
+startup.command(__name__)
+
 import csv
 import dataclasses
 import json

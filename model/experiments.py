@@ -7,6 +7,10 @@ stopped.
 
 from __future__ import annotations
 
+from sentiflow import startup
+
+startup.command(__name__)
+
 import dataclasses
 import re
 import time

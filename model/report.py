@@ -6,6 +6,10 @@ dataset itself, and a report without them is written where it is no longer to be
 
 from __future__ import annotations
 
+from sentiflow import startup
+
+startup.command(__name__)
+
 import dataclasses
 import functools
 import json

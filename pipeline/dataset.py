@@ -9,10 +9,12 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from sentiflow import startup
 from sentiflow.options import InputError
 
 from . import graph, pictures, stimuli, stored, votes
@@ -35,6 +37,7 @@ def open(dataset: str, *, data_dir: str = "data") -> Dataset:
     Raises:
         InputError: the dataset is not there, or was not prepared by a Sentiflow builder.
     """
+    startup.leave_accelerator_to_jax()
     builder = stored.find(dataset, data_dir)
     written = stored.stamps(builder.data_dir)
     key = (dataset, data_dir, os.path.abspath(builder.data_dir))

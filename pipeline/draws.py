@@ -7,6 +7,7 @@ do not depend on the batch size or on the host that computes them.
 
 from __future__ import annotations
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import tensorflow as tf
 
 # What each column of `uniforms` decides.

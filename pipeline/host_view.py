@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import tensorflow as tf
 
 from .view import Taps, coordinates, first_taps, see

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
+
+from sentiflow import startup
 
 from . import draws, pixels, sources
 from .host_view import view
@@ -77,6 +80,7 @@ def read_image(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:
     Raises:
         InputError: the file cannot be read or decoded.
     """
+    startup.leave_accelerator_to_jax()
     window = pixels.read_file(path, settings)
     return view(window[None], preprocess=settings.preprocess)[0].numpy()
 

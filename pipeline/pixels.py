@@ -6,6 +6,7 @@ import dataclasses
 import io
 import os
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
 from PIL import Image

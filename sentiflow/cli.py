@@ -14,8 +14,31 @@ from .options import InputError, choices, hints, is_union
 T = TypeVar("T")
 
 
-class Command(click.Command):
-    """A click command that prints user errors as one line, and accepts `--batch-size` for `--batch_size`."""
+class OneLineErrors(click.Command):
+    """A click command that prints errors of its user as one line."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        """Runs the command; a user error ends with status 2, and an interruption with 130."""
+        settings: dict[str, Any] = {**kwargs, "standalone_mode": False}
+        if not standalone_mode:
+            return super().main(*args, **settings)
+        try:
+            result = super().main(*args, **settings)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            raise SystemExit(error.exit_code) from None
+        except (InputError, click.ClickException) as error:
+            click.echo(f"Error: {_message(error)}", err=True)
+            raise SystemExit(2) from None
+        except click.Abort:
+            click.echo("Stopped.", err=True)
+            raise SystemExit(130) from None
+        # Without standalone mode click hands back the exit status of `--help` instead of leaving.
+        raise SystemExit(result if isinstance(result, int) else 0)
+
+
+class Command(OneLineErrors):
+    """A command whose options may be written with dashes: `--batch-size` for `--batch_size`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("context_settings", {}).update(
@@ -25,32 +48,16 @@ class Command(click.Command):
         )
         super().__init__(*args, **kwargs)
 
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
-        """Runs the command; a user error ends with status 2, and an interruption with 130."""
-        try:
-            result = super().main(*args, **{**kwargs, "standalone_mode": False})
-        except (InputError, click.ClickException) as error:
-            if not standalone_mode:
-                raise
-            message = (
-                error.format_message() if isinstance(error, click.ClickException) else str(error)
-            )
-            click.echo("Error: " + " ".join(message.split()), err=True)
-            raise SystemExit(2) from None
-        except click.Abort:
-            if not standalone_mode:
-                raise
-            click.echo("Stopped.", err=True)
-            raise SystemExit(130) from None
-        if standalone_mode:
-            # Without standalone mode click hands back an exit status, as `--help` does, instead of
-            # leaving.
-            raise SystemExit(result if isinstance(result, int) else 0)
-        return result
+
+class Group(OneLineErrors, click.Group):
+    """A group of commands, whose errors are one line too."""
 
 
 def options(settings: type, exclude: tuple[str, ...] = ()) -> Callable[[T], T]:
-    """Decorator that adds one option per field of a dataclass; type and default are the field's, help its metadata."""
+    """Decorator that adds one option for each field of a dataclass.
+
+    Type and default are the field's, the help is in its metadata.
+    """
 
     def decorate(function: T) -> T:
         for field in reversed(dataclasses.fields(settings)):
@@ -65,6 +72,11 @@ def build(settings: type[T], values: dict[str, Any]) -> T:
     """Makes the dataclass from those of the parsed `values` that are its fields."""
     names = {field.name for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
     return settings(**{name: value for name, value in values.items() if name in names})
+
+
+def _message(error: InputError | click.ClickException) -> str:
+    text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    return " ".join(text.split())
 
 
 def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[T], T]:

@@ -1,6 +1,7 @@
-"""Settings are frozen dataclasses: each field says its default, its help text, and which values it may have.
+"""Fields of settings, which are frozen dataclasses, and the rules that their values must keep.
 
-From the same fields the command lines are made (`sentiflow.cli`).
+A field says its default, its help text, and which values it may have. From the same fields the
+command lines are made (`sentiflow.cli`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from typing import Any, Literal
 
 
 class InputError(ValueError):
-    """Input that the user can mend. The message is one line that names the culprit, the rule and the remedy."""
+    """Input that the user can mend.
+
+    The message is one line that names the culprit, the rule and the remedy.
+    """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,8 @@ class Interval:
         )
 
     def __str__(self) -> str:
-        low, high = _first(self.at_least, self.above), _first(self.at_most, self.below)
+        low = _first(self.at_least, self.above)
+        high = _first(self.at_most, self.below)
         if high is None:
             text = f"at least {low}" if self.above is None else f"above {low}"
         else:
@@ -92,11 +97,11 @@ def check(settings: Any) -> None:
         allowed = choices(hint)
         values = value if typing.get_origin(hint) is tuple else (value,)
         interval = field.metadata.get("interval")
-        for one in values:
-            if allowed and one not in allowed and not (one is None and is_optional(hint)):
-                require(False, f"{field.name} must be one of {', '.join(map(str, allowed))}", one)
-            if interval is not None and one is not None:
-                require(interval.holds(one), f"{field.name} must be {interval}", one)
+        for item in values:
+            if allowed and item not in allowed and not (item is None and is_optional(hint)):
+                require(False, f"{field.name} must be one of {', '.join(map(str, allowed))}", item)
+            if interval is not None and item is not None:
+                require(interval.holds(item), f"{field.name} must be {interval}", item)
 
 
 def require(holds: bool, rule: str, received: object) -> None:
@@ -111,7 +116,10 @@ def hints(settings: type) -> dict[str, Any]:
 
 
 def choices(hint: Any) -> tuple[Any, ...]:
-    """The values that a hint's `Literal` names, in a union or a tuple too; none where there is no `Literal`."""
+    """The values that a hint's `Literal` names, in a union or a tuple too.
+
+    There are none where there is no `Literal`.
+    """
     if typing.get_origin(hint) is Literal:
         return typing.get_args(hint)
     if is_union(hint) or typing.get_origin(hint) is tuple:
@@ -129,5 +137,5 @@ def is_optional(hint: Any) -> bool:
     return is_union(hint) and type(None) in typing.get_args(hint)
 
 
-def _first(one: float | None, other: float | None) -> float | None:
-    return other if one is None else one
+def _first(bound: float | None, alternative: float | None) -> float | None:
+    return alternative if bound is None else bound

@@ -12,7 +12,9 @@ def sentiflow(task: Task) -> Iterator[Batch]:
 
     Tier `device` hands out no pixels: it only feeds real steps.
     """
-    from sentiflow import pipeline
+    from sentiflow import pipeline, startup
+
+    startup.prepare()
 
     augmented = task.work == "augmented"
     dataset = pipeline.load(

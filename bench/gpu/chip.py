@@ -7,9 +7,9 @@ training step's work.
 
 from __future__ import annotations
 
-# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded
-# before it.
-from sentiflow.model import backbones, folding, precision  # isort: skip
+from sentiflow import startup
+
+startup.command(__name__)
 
 import math
 import time
@@ -19,6 +19,7 @@ import jax
 import keras
 import numpy as np
 
+from sentiflow.model import backbones, folding, precision
 from sentiflow.model.settings import TrainSettings
 
 from . import rows

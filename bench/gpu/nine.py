@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sentiflow.model import experiments, lockstep  # isort: skip  # before TensorFlow: see `model`
+from sentiflow import startup
+
+startup.command(__name__)
 
 import dataclasses
 import shutil
@@ -12,6 +14,7 @@ import psutil
 from rich.console import Console
 
 from sentiflow import pipeline
+from sentiflow.model import experiments, lockstep
 
 from . import rows
 from .chip import settings

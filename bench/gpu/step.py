@@ -7,9 +7,9 @@ could be done otherwise, one by one.
 
 from __future__ import annotations
 
-# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded
-# before it.
-from sentiflow.model import epoch, folding, network, precision, train  # isort: skip
+from sentiflow import startup
+
+startup.command(__name__)
 
 import dataclasses
 import gc
@@ -22,6 +22,7 @@ import keras
 import numpy as np
 
 from sentiflow import pipeline
+from sentiflow.model import epoch, folding, network, precision, train
 from sentiflow.model.run import Record
 
 from ..ours import profile, step

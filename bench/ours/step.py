@@ -6,10 +6,6 @@ does in a run.
 
 from __future__ import annotations
 
-# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded
-# before it.
-from sentiflow.model import precision, train  # isort: skip
-
 import itertools
 import threading
 import time
@@ -21,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from sentiflow import pipeline
+from sentiflow.model import precision, train
 from sentiflow.model.run import Record
 from sentiflow.model.settings import TrainSettings
 

@@ -46,6 +46,9 @@ def _run(job: Job, folder: Path, channel: Any) -> dict[str, Any]:
     except ImportError as error:
         return {"status": f"absent: {error}"}
     if job.step is not None:
+        from sentiflow import startup
+
+        startup.prepare()
         from ..ours import step
 
         print(READY, file=channel, flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import tensorflow as tf
 
 from ..records import Records

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
 

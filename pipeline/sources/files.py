@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import tensorflow as tf
 
 from .. import pixels

@@ -14,6 +14,7 @@ about three fifths of the entropy decoding, which is most of the work.
 
 from __future__ import annotations
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
 

@@ -6,6 +6,7 @@ Python takes no part.
 
 from __future__ import annotations
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla

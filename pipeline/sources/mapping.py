@@ -17,6 +17,7 @@ import time
 import weakref
 from collections.abc import Callable
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
 

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import psutil
 import tensorflow as tf

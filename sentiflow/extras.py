@@ -1,0 +1,37 @@
+"""Optional parts of the installation, and how to get the ones that are missing."""
+
+from __future__ import annotations
+
+import importlib.util
+
+# The modules that setup.cfg's extras install.
+MODULES = {
+    "jax": ("jax",),
+    "hub": ("keras_hub",),
+    "tensorboard": ("tensorboard",),
+    "bench": ("simplejpeg", "keras_preprocessing"),
+}
+
+
+def missing(extra: str) -> list[str]:
+    """The modules of an extra that are not installed."""
+    return [module for module in MODULES[extra] if importlib.util.find_spec(module) is None]
+
+
+def install_command(extra: str) -> str:
+    """What to type in the checkout to get an extra."""
+    return f"pip install '.[{extra}]'"
+
+
+def need(extra: str) -> None:
+    """Ends the command with one line and status 2 if an extra is not installed.
+
+    Raises:
+        SystemExit: it is not.
+    """
+    if absent := missing(extra):
+        import click
+
+        line = f"{', '.join(absent)} must be installed for this: {install_command(extra)}"
+        click.echo(f"Error: {line}", err=True)
+        raise SystemExit(2)

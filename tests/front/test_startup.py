@@ -1,0 +1,193 @@
+"""Importing Sentiflow changes nothing of the process; commands prepare it by name."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sentiflow import model, pipeline, startup
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("sentiflow", "builders", "pipeline", "model", "bench")
+LIBRARIES = (
+    "keras tensorflow tensorflow_datasets PIL.ImageFile matplotlib.figure sklearn scipy.stats"
+)
+IMPORT_EVERYTHING = """
+import ctypes, importlib, logging, os, sys, warnings
+
+libraries, modules = (text.split() for text in sys.argv[1:])
+for name in libraries:
+    importlib.import_module(name)
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from PIL import ImageFile
+
+tf.train.Example, tfds.core.GeneratorBasedBuilder  # loaded when they are first used
+
+
+def state():
+    loggers = [logging.getLogger(name) for name in (None, "absl", "tensorflow", "jax", "PIL")]
+    return {
+        "environment": dict(os.environ),
+        "excepthook": sys.excepthook,
+        "standard streams": [os.readlink(f"/proc/self/fd/{n}") for n in (0, 1, 2)],
+        "Pillow's buffer": ImageFile.MAXBLOCK,
+        "levels": [logger.level for logger in loggers],
+        "handlers": [list(logger.handlers) for logger in loggers],
+        "filters": list(warnings.filters),
+    }
+
+
+acts = []
+
+
+def watch(owner, name):
+    act = getattr(owner, name)
+    setattr(owner, name, lambda *values: acts.append((name, values)) or act(*values))
+
+
+watch(os, "dup2")
+watch(tf.config, "set_visible_devices")
+look_up = ctypes.CDLL.__getattr__
+ctypes.CDLL.__getattr__ = lambda lib, name: acts.append(name) or look_up(lib, name)
+before = state()
+for name in modules:
+    importlib.import_module(name)
+after = state()
+assert "mallopt" not in acts and not [act for act in acts if isinstance(act, tuple)], acts
+for key, value in before.items():
+    assert after[key] == value, (key, value, after[key])
+from sentiflow import startup
+startup.keep_freed_memory()
+assert not sys.platform.startswith("linux") or "mallopt" in acts
+"""
+
+
+def module_names():
+    """All modules but those that begin to work when they are imported, or need an accelerator."""
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            name = ".".join(parts if room == "sentiflow" else ("sentiflow", *parts))
+            if not name.startswith("sentiflow.bench.gpu."):
+                yield name.removesuffix(".__init__")
+
+
+def python(program, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are looked up in /proc")
+def test_importing_everything_changes_nothing_of_the_process():
+    done = python(IMPORT_EVERYTHING, LIBRARIES, " ".join(module_names()))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("face", ["pipeline", "model", "builders", "bench"])
+def test_faces_load_no_large_library(face):
+    program = f"import sys; from sentiflow import {face}; print(*sys.modules)"
+    loaded = set(python(program).stdout.split())
+    assert f"sentiflow.{face}" in loaded
+    assert not loaded & {"numpy", "keras", "tensorflow", "tensorflow_datasets", "jax", "PIL"}
+
+
+@pytest.mark.parametrize("face", [pipeline, model])
+def test_a_face_shows_what_its_type_checker_sees(face):
+    tree = ast.parse(Path(face.__file__).read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+    origins = {alias.name: node.module for node in imports for alias in node.names}
+    assert sorted(origins) == sorted(face.__all__)
+    for name, module in origins.items():
+        shown = getattr(face, name)
+        assert shown is getattr(sys.modules[f"{face.__name__}.{module}"], name)
+        assert not (ROOT / face.__name__.partition(".")[2] / f"{name}.py").exists()
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        face.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["pipeline.load", "model.load"])
+def test_a_jax_backend_is_loaded_before_tensorflow(name):
+    """TensorFlow's symbols are global, and JAX's must be found first."""
+    room, _, attribute = name.partition(".")
+    program = f"import sys; from sentiflow.{room} import {attribute}; print(*sys.modules)"
+    done = python(program, KERAS_BACKEND="jax")
+    loaded = done.stdout.split()
+    assert done.returncode == 0, done.stderr
+    assert loaded.index("jaxlib") < loaded.index("tensorflow")
+
+
+def test_modules_that_import_tensorflow_import_keras_before():
+    for room in ("pipeline", "model"):
+        for path in (ROOT / room).rglob("*.py"):
+            body = ast.parse(path.read_text(encoding="utf-8")).body
+            imports = [node.names[0].name for node in body if isinstance(node, ast.Import)]
+            if "tensorflow" in imports:
+                assert "keras" in imports[: imports.index("tensorflow")], path
+
+
+def test_only_the_module_that_is_run_prepares_the_process(monkeypatch):
+    prepared = []
+    monkeypatch.setattr(startup, "prepare", lambda extra: prepared.append(extra))
+    startup.command("sentiflow.model.train")
+    startup.command("__mp_main__")
+    assert prepared == []
+    startup.command("__main__", extra="bench")
+    assert prepared == ["bench"]
+
+
+def test_tensorflow_loads_quietly_and_standard_error_comes_back():
+    program = (
+        "import os, sys; from sentiflow import startup; startup.prepare(); os.write(2, b'heard'); "
+        "print('tensorflow' in sys.modules, os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    )
+    user = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=user,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("True 3\n", "heard")
+
+
+OPEN_TWICE = """
+import keras
+import tensorflow as tf
+from sentiflow import pipeline, startup
+
+calls = []
+
+
+def refuse(*devices):
+    calls.append(devices)
+    raise RuntimeError("devices are initialised")
+
+
+tf.config.set_visible_devices = refuse
+for backend in ("tensorflow", "jax", "jax"):
+    if keras.backend.backend() != backend:
+        startup.leave_accelerator_to_jax.cache_clear()
+        keras.backend.backend = lambda: backend
+    try:
+        pipeline.load("emotionroi/raw256", split="train", data_dir="missing")
+    except pipeline.InputError:
+        print(backend, calls)
+"""
+
+
+def test_opening_a_dataset_keeps_tensorflow_off_the_gpu_of_jax():
+    done = python(OPEN_TWICE, KERAS_BACKEND="tensorflow")
+    once = "jax [([], 'GPU')]"
+    assert done.stdout.splitlines() == ["tensorflow []", once, once], done.stderr
