@@ -7,7 +7,6 @@ a single tensor can be all of them.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import mmap
 import os
@@ -29,20 +28,6 @@ RESIDENT = 2**28  # bytes of pages that may count as this process's own
 _PAUSE = 0.05  # seconds between two looks at how many there are
 _MAP_FIXED = 0x10  # the same on Linux and macOS; Python does not name it
 _MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0  # Python names it from 3.13 on
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of <malloc.h>
-
-
-def keep_freed_memory() -> None:
-    """Makes glibc keep the memory of a batch that was let go for the next one.
-
-    It would give it back to the system, which then fills thousands of pages with zeros for every
-    batch.
-    """
-    with contextlib.suppress(AttributeError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 2**25)  # the most that glibc takes
-        mallopt(_M_TRIM_THRESHOLD, 2**29)
-        mallopt(_M_ARENA_MAX, 1)  # a thread's own arena ends at 64 MB and is given back whole
 
 
 def map_files(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -15,13 +15,13 @@ from sentiflow.pipeline.pixels import cover_shape
 @given(height=st.integers(1, 20_000), width=st.integers(1, 20_000), size=st.integers(1, 600))
 @settings(max_examples=200, deadline=None)
 def test_cover_shape_covers_and_keeps_the_aspect(height, width, size):
-    chosen = pipeline.Settings(image_size=size)
-    got = cover_shape(tf.constant([height, width], tf.int64), chosen).numpy()
+    geometry = pipeline.Settings(image_size=size).evaluation()
+    got = cover_shape(tf.constant([height, width], tf.int64), geometry).numpy()
     if (height, width) == (size, size):
         assert got.tolist() == [size, size]
         return
     assert min(got) >= size
-    ratio = max(chosen.cover / width, chosen.cover / height)
+    ratio = max(geometry.cover / width, geometry.cover / height)
     expected = [max(int(height * ratio), size), max(int(width * ratio), size)]
     assert got.tolist() == expected
 
