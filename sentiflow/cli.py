@@ -89,7 +89,8 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[T], T]:
     else:
         settings["default"] = default
     if hint is bool:
-        return click.option(f"--{field.name}/--no_{field.name}", **settings)  # type: ignore[return-value]
+        switch = f"--{field.name}/--no_{field.name}"
+        return click.option(switch, **settings)  # type: ignore[return-value]
     kind = next(part for part in _alternatives(hint) if part is not type(None))
     repeated = typing.get_origin(kind) is tuple
     allowed = choices(hint)

@@ -115,11 +115,9 @@ def test_a_face_shows_what_its_type_checker_sees(face):
         face.nothing  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["pipeline.load", "model.load"])
-def test_a_jax_backend_is_loaded_before_tensorflow(name):
+def test_a_jax_backend_is_loaded_before_tensorflow():
     """TensorFlow's symbols are global, and JAX's must be found first."""
-    room, _, attribute = name.partition(".")
-    program = f"import sys; from sentiflow.{room} import {attribute}; print(*sys.modules)"
+    program = "import sys; from sentiflow.pipeline import load; print(*sys.modules)"
     done = python(program, KERAS_BACKEND="jax")
     loaded = done.stdout.split()
     assert done.returncode == 0, done.stderr
