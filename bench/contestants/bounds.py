@@ -1,4 +1,6 @@
-"""What this machine allows: loaders that do a single thing, with all cores. No contestant can be faster at that thing.
+"""What this machine allows: loaders that do a single thing, with all cores.
+
+No contestant can be faster at that thing.
 
 * `decode`: every prepared JPEG of the dataset through libjpeg-turbo, accurate DCT, all cores,
   nothing else done. Three libraries do the same; the fastest is the bound of loaders that decode
@@ -17,13 +19,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .task import Batch, Task
+from .task import IMAGE_SIZE, Batch, Task
 
 T = TypeVar("T")
 
-WINDOW_BYTES = (
-    256 * 256 * 3
-)  # uint8 pixels of the reference system's window, the unit in which copies are counted
+# Of the reference system's window, uint8 pixels: the unit in which copies are counted.
+WINDOW_BYTES = IMAGE_SIZE * IMAGE_SIZE * 3
 BLOCK_BYTES = 2**27
 CHUNK = 8  # images a thread takes at a time
 

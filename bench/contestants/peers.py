@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .task import CAFFE_MEANS, Batch, Task
+from .task import CAFFE_MEANS, INTERPOLATION, Batch, Task
 
 FLIPPED = 0.5  # probability of a mirrored picture
 
@@ -255,7 +255,9 @@ def _cover(image: Any, task: Task) -> Any:
     shape = tf.cast(tf.shape(image)[:2], tf.float32)
     scale = task.image_size / task.crop_fraction / tf.reduce_min(shape)
     scale = tf.where(tf.reduce_all(shape == task.image_size), 1.0, scale)
-    resized = tf.image.resize(image, tf.cast(shape * scale, tf.int32), "lanczos3", antialias=True)
+    resized = tf.image.resize(
+        image, tf.cast(shape * scale, tf.int32), f"{INTERPOLATION}3", antialias=True
+    )
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 
 

@@ -113,7 +113,7 @@ def find_fault(evidence: Mapping[str, np.ndarray], task: Task, sources: Sources)
                 partial(find_source, sources=sources, largest_angle=largest), images[checked]
             )
         )
-    return _match_fault(matches, labels[checked], sources) or _randomness_fault(matches, task)
+    return _match_fault(matches, labels[checked], sources) or randomness_fault(matches, task)
 
 
 def _shape_fault(evidence: Mapping[str, np.ndarray], task: Task) -> str | None:
@@ -160,7 +160,8 @@ def _match_fault(matches: Sequence[Match], labels: np.ndarray, sources: Sources)
     return f"{wrong} of {len(matches)} labels are not those of the pictures" if wrong > 1 else None
 
 
-def _randomness_fault(matches: Sequence[Match], task: Task) -> str | None:
+def randomness_fault(matches: Sequence[Match], task: Task) -> str | None:
+    """What of an augmentation is missing in pictures that were traced, or None."""
     if len(matches) < CHECKED:
         return None
     if len({match.mirrored for match in matches}) < 2:

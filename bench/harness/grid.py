@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 
+from ..contestants.task import IMAGE_SIZE
 from .rows import BASELINE, Row
 
 BATCH_SIZES = (16, 32, 64, 256)
@@ -42,7 +43,7 @@ class Point:
     contestant: str
     work: str
     batch_size: int = 32
-    image_size: int = 256
+    image_size: int = IMAGE_SIZE
     images: int
     cores: int
     pages: str = "warm"

@@ -5,17 +5,15 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
-import importlib.metadata
 import json
-import os
-import platform
-import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sentiflow.machine import commit, hardware, software
+
 from ..contestants import CONTESTANTS
-from ..contestants.task import Kind
+from ..contestants.task import IMAGE_SIZE, Kind
 
 PACKAGES = (
     "tensorflow",
@@ -92,7 +90,7 @@ class Row:
     start_seconds: float | None = None
     peak_anonymous_mib: float | None = None
     peak_total_mib: float | None = None
-    image_size: int = 256
+    image_size: int = IMAGE_SIZE
     pages: str = "warm"
     emulate: float | None = None
     utilisation: float | None = None
@@ -177,55 +175,9 @@ def write_csv(rows: Iterable[Row], path: Path) -> None:
 @functools.cache
 def environment() -> dict[str, Any]:
     """Machine and versions, as they stand beside every result."""
-    versions = {name: version(name) for name in PACKAGES}
-    return {
-        "cpu": _cpu_model(),
-        "cores": cores(),
-        "memory_gib": round(_memory_bytes() / 2**30, 1),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        **versions,
-    }
+    return hardware() | software(PACKAGES)
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@functools.cache
-def commit() -> str | None:
-    """The checked-out commit of this software, with "-dirty" where files differ from it; None outside a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return None
-    return done.stdout.strip() or None
-
-
-def version(package: str) -> str | None:
-    """The installed version of a package; None where it is not installed."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.machine(),
-    )
-
-
-def _memory_bytes() -> int:
-    import psutil
-
-    return int(psutil.virtual_memory().total)
+def provenance() -> dict[str, Any]:
+    """The fields of a row that say what it was measured with."""
+    return {"commit": commit(), "environment": environment()}

@@ -14,7 +14,7 @@ import pytest
 import tiny_dataset
 from PIL import Image
 
-from sentiflow.bench.gpu import page, picture, rows
+from sentiflow.bench.gpu import context, page, picture, rows
 from sentiflow.bench.gpu.__main__ import Part, plan, run
 from sentiflow.bench.gpu.rows import Measurement
 from sentiflow.bench.ours import profile
@@ -53,7 +53,7 @@ def rehearse(out, work):
     """
     backbones.BACKBONES["small"] = backbones.Backbone(tiny_dataset.small_backbone, "tf")
     shorter = {"backbone": "small", "backbone_options": (), "seconds": 0.1, "experiments": "7"}
-    rows.SCALES["small"] = dataclasses.replace(rows.SCALES["small"], **shorter)
+    context.SCALES["small"] = dataclasses.replace(context.SCALES["small"], **shorter)
     for part in plan(Path(out), Path(work), "small"):
         for module, *arguments in (
             () if part.requires or part.name.endswith("-16") else part.commands
