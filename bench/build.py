@@ -1,4 +1,4 @@
-"""How fast datasets are built, with one core and with all: `python -m bench.build --manual_dir DIR`.
+"""How fast datasets are built, with one core and with all: `python -m bench.build`.
 
 Every build is a process of its own, and its clock starts after the imports. Builds with one core
 and with all take turns, so that a slow spell of the machine falls on both.

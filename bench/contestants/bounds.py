@@ -62,7 +62,10 @@ def decode_tensorflow(task: Task) -> Iterator[Batch]:
 
 
 def copy_windows(task: Task) -> Iterator[Batch]:
-    """NumPy slices of the images of storage raw256, a thread for each core, a batch for each thread."""
+    """NumPy slices of the images of storage raw256.
+
+    There is a thread for each core, and a batch for each thread.
+    """
     images, size = _read(task), task.image_size
     buffers = [np.empty((task.batch_size, size, size, 3), np.uint8) for _ in range(task.cores)]
 
@@ -104,7 +107,10 @@ def _read(task: Task) -> list[Any]:
 
 
 def _decode(task: Task, decode: Callable[[bytes], Any]) -> Iterator[Batch]:
-    """Decodes the files over and over with a thread for each core; yields as many labels as there were images."""
+    """Decodes the files over and over with a thread for each core.
+
+    Yields as many labels as there were images.
+    """
     files = _read(task)
     chunks = [files[i : i + CHUNK] for i in range(0, len(files), CHUNK)]
     ahead: list[Any] = []

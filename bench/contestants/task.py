@@ -27,8 +27,7 @@ Loader = Callable[["Task"], Iterator[Batch]]
 Kind = Literal["ours", "replaced", "peer", "bound", "probe"]
 
 # The reference system's window, the covering resize that it is cut from, and the resize's filter.
-# The pipeline and the builders have the same numbers; they are not imported here, because strangers'
-# Pythons have neither.
+# The pipeline and the builders have the same numbers, but strangers' Pythons have neither of them.
 IMAGE_SIZE = 256  # side of the window, pixels
 CROP_FRACTION = 0.875  # side of the window / short side of the resized image
 INTERPOLATION = "lanczos"

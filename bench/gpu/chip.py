@@ -29,7 +29,10 @@ PART = "chip"
 
 
 def main() -> None:
-    """Times the product, the copy, and the forward pass as it is and with BatchNormalization folded."""
+    """Times the product, the copy, and the forward pass.
+
+    The last as it is, and with BatchNormalization folded.
+    """
     context = read_context()
     product = time_product(context)
     time_copy(context)
@@ -71,7 +74,10 @@ def time_on_device(context: Context, call: Callable[[], Any]) -> tuple[float, fl
 
 
 def time_copy(context: Context) -> None:
-    """A copy within the accelerator's memory; bytes that are read and bytes that are written count."""
+    """A copy within the accelerator's memory.
+
+    Bytes that are read and bytes that are written count.
+    """
     source = jax.random.bits(jax.random.key(0), (context.scale.copy_mib * 2**18,), "uint32")
     copy = jax.jit(jax.numpy.copy)
     taken, spread = time_on_device(context, lambda: copy(source))

@@ -88,7 +88,10 @@ def synchronise(_: object = None) -> None:
 
 
 class Network(nn.Module):
-    """The reference network: frozen backbone, class-wise maps, global average pooling, one dense layer."""
+    """The reference network.
+
+    Frozen backbone, class-wise maps, global average pooling, one dense layer.
+    """
 
     def __init__(self, context: Context, classes: int) -> None:
         super().__init__()

@@ -175,7 +175,10 @@ def unchecked_ops() -> Any:
 def time_epochs(
     context: Context, record: Record, model: keras.Model, *, variant: str, ceiling: float, ops: Any
 ) -> None:
-    """Trains whole epochs of the tier `device` as one program each; drawing their batches counts."""
+    """Trains whole epochs of the tier `device` as one program each.
+
+    Drawing their batches counts.
+    """
     fed = train.fed_by(model, record)
     fed.ops = ops
     steps = train.steps_per_epoch(record)

@@ -16,7 +16,8 @@ from .rows import BASELINE, Row
 BATCH_SIZES = (16, 32, 64, 256)
 IMAGE_SIZES = (224, 256, 448)  # pixels, side of the window
 IMAGES = (1_000, 10_000, 100_000)  # streamed
-COLD = 10_000  # images; of IMAGES, the number that is also read from a disk whose pages are not in memory
+# Of IMAGES, the number that is also read from a disk whose pages are not in memory.
+COLD = 10_000
 MEMORY, RAW, JPEG, ORIGINAL, DEVICE = (
     f"sentiflow-{name}"
     for name in ("memory", "none-raw256", "none-jpeg256", "none-original", "device")

@@ -59,7 +59,10 @@ def prepare(settings: Settings, storages: tuple[str, ...] = STORAGES) -> tuple[s
 
 
 def _configs(missing: Iterable[str]) -> list[str | None]:
-    """What `build_storage` is called with; None stands for all storages of the usual size at once."""
+    """What `build_storage` is called with.
+
+    None stands for all storages of the usual size at once.
+    """
     if not set(STORAGES) <= set(missing):
         return list(missing)
     return [None, *(name for name in missing if name not in STORAGES)]
@@ -142,7 +145,8 @@ def plain_jpeg(pixels: np.ndarray) -> bytes:
 def read_stored(name: str, *, split: str, data_dir: str) -> Iterator[tuple[Any, int]]:
     """Yields what is stored of each image of a split, and its label.
 
-    An image is the bytes of a file, or uint8 [h, w, 3]. TFDS reads it; of the pipeline is only which images belong to the split.
+    An image is the bytes of a file, or uint8 [h, w, 3]. TFDS reads it; of the pipeline is only
+    which images belong to the split.
     """
     names = set(pipeline.open(name, data_dir=data_dir).files(split))
     dataset, _, config = name.partition("/")

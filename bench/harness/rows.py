@@ -1,4 +1,7 @@
-"""Rows: one result each, with all that is needed to judge it. Tables and plots are made from them."""
+"""Rows: one result each, with all that is needed to judge it.
+
+Tables and plots are made from them.
+"""
 
 from __future__ import annotations
 
@@ -123,20 +126,22 @@ def kind_of(contestant: str) -> Kind:
 
 
 def with_ratios(rows: Sequence[Row]) -> list[Row]:
-    """The rows, each compared with the original generator at the same work, in front of the same accelerator."""
+    """The rows, each compared with the original generator.
+
+    That is, at the same work and in front of the same accelerator.
+    """
     base = {
         (row.work, row.emulate): row.images_per_second
         for row in rows
         if row.contestant == BASELINE and row.images_per_second
     }
-    return [
-        dataclasses.replace(
-            row, ratio_to_original=row.images_per_second / base[row.work, row.emulate]
-        )
-        if row.images_per_second and (row.work, row.emulate) in base
-        else row
-        for row in rows
-    ]
+    return [_compared(row, base.get((row.work, row.emulate))) for row in rows]
+
+
+def _compared(row: Row, base: float | None) -> Row:
+    if not row.images_per_second or not base:
+        return row
+    return dataclasses.replace(row, ratio_to_original=row.images_per_second / base)
 
 
 def write_json(rows: Iterable[Row], path: Path) -> None:
@@ -156,7 +161,10 @@ def read_json(path: Path) -> list[Row]:
 
 
 def write_csv(rows: Iterable[Row], path: Path) -> None:
-    """Writes a table with a header; windows are separated by blanks, the environment has a column for each entry."""
+    """Writes a table with a header.
+
+    Windows are separated by blanks; the environment has a column for each entry.
+    """
     flat = []
     for row in rows:
         values = dataclasses.asdict(row)

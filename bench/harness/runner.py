@@ -1,4 +1,4 @@
-"""Starts the process of a contestant, judges its evidence, and turns what it measured into a row."""
+"""Starts the process of a contestant, judges its evidence, and makes a row of what it measured."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _result(
 
 
 def _duration(job: Job) -> float:
-    """The most seconds that the job itself may take, of the epoch before the clock and behind it."""
+    """The most seconds that the job itself may take, before the clock starts and behind it."""
     windows = 2 * job.seconds * max(len(job.emulate), 1)
     return windows + 2 * job.task.images / SLOWEST
 

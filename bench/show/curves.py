@@ -1,4 +1,7 @@
-"""Tables and small multiples of `bench.scaling`: a table and a column of panels for each axis of its grid."""
+"""Tables and small multiples of `bench.scaling`.
+
+There is a table and a column of panels for each axis of its grid.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,10 @@ def progress(row: Row) -> str:
 
 
 def series(rows: Sequence[Row], axis: str) -> dict[tuple[str, str], list[Row]]:
-    """By work and contestant, the rows that differ in one value of the grid alone, in its order; at least two each."""
+    """By work and contestant, the rows that differ in one value of the grid alone.
+
+    They come in the order of the value, at least two of each.
+    """
     points = [(row, point_of(row)) for row in rows if row.images_per_second is not None]
     usual = {
         "batch_size": Point.batch_size,
@@ -83,8 +89,8 @@ def _remark_on_batches(rows: Sequence[Row]) -> str:
     points = remarks(rows)
     start = "Larger batches are not faster everywhere. Against each loader's best size:\n"
     end = (
-        "\nBusy cores that spend more on an image do not wait for anything: the same work has become "
-        "dearer. What takes the time, these rows do not tell."
+        "\nBusy cores that spend more on an image do not wait for anything: the same work has "
+        "become dearer. What takes the time, these rows do not tell."
     )
     return "\n".join([start, *points, end]) if points else ""
 
@@ -160,7 +166,10 @@ def print_tables(rows: Sequence[Row], console: Console) -> None:
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
-    """Draws a PNG with a column of panels for each axis of the grid, a row of them for each work."""
+    """Draws a PNG with a column of panels for each axis of the grid.
+
+    There is a row of panels for each work.
+    """
     works = list(dict.fromkeys(row.work for row in rows))
     figure = Figure(figsize=(2.6 * len(AXES), 1.4 + 2.7 * len(works)), layout="constrained")
     panels = figure.subplots(len(works), len(AXES), squeeze=False, sharey="row")

@@ -1,4 +1,4 @@
-"""What all pictures of the benchmark share: the look of a panel, the title, the line at the foot."""
+"""What all pictures of the benchmark share: the look of a panel, title, the line at the foot."""
 
 from __future__ import annotations
 

@@ -44,7 +44,10 @@ def _rate(row: Row) -> float:
 
 
 def margin(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What `--recipe best` adds to the accuracy of the reference recipe, from an ablation's rows."""
+    """What `--recipe best` adds to the accuracy of the reference recipe.
+
+    Its rows are those of an ablation.
+    """
     reference = _accuracies(rows, "reference")
     best = _accuracies(rows, "best")
     gains = [best[seed] - accuracy for seed, accuracy in reference.items()]

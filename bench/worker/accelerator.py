@@ -1,6 +1,7 @@
 """An emulated accelerator, in the manner of MLPerf Storage.
 
-It takes a batch, and blocks for as long as it would train. The loop is `take a batch, sleep batch / rate seconds`. The loader's own threads and processes run
+It takes a batch, and blocks for as long as it would train. The loop is `take a batch, sleep batch /
+rate seconds`. The loader's own threads and processes run
 during the sleep, which uses no processor; every moment between asking for a batch and having it
 counts as waiting. Utilisation is compute time / total time, https://github.com/mlcommons/storage.
 """

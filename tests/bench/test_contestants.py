@@ -68,7 +68,7 @@ def zoom(images):
 
 
 def strangers(change):
-    """Spoils pictures, but few: each is searched for among all sources in vain, which takes long."""
+    """Spoils pictures, but few, because each is searched for among all sources in vain."""
     return lambda evidence: {
         "images": change(evidence["images"][:3]),
         "labels": evidence["labels"][:3],

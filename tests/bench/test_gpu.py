@@ -46,10 +46,10 @@ def row(part, name, rate=None, **values):
 
 
 def rehearse(out, work):
-    """Runs the rehearsal's commands, the measurements in this process, so that they share imports and programs.
+    """Runs the rehearsal's commands, the measurements in this process, to share what is compiled.
 
-    Shorter than it is: a backbone of one layer, the step at one batch size, and of the nine
-        experiments one.
+    It is shorter than usual: a backbone of one layer, the step at one batch size, and one of the
+    nine experiments.
     """
     backbones.BACKBONES["small"] = backbones.Backbone(tiny_dataset.small_backbone, "tf")
     shorter = {"backbone": "small", "backbone_options": (), "seconds": 0.1, "experiments": "7"}
@@ -100,12 +100,8 @@ def test_the_rehearsal_measures_the_chip(rehearsed):
     errors = [float(number) for number in re.findall(r"\d\.\d+e[+-]\d+", told)]
     assert len(errors) == 2
     assert max(errors) < 1e-4  # float32 on this machine; tenths of a percent and more in bfloat16
-    assert {key[2:] for key in rehearsed if key[1] == "forward"} == {
-        (8, ""),
-        (16, ""),
-        (8, "folded"),
-        (16, "folded"),
-    }
+    tried = {key[2:] for key in rehearsed if key[1] == "forward"}
+    assert tried == {(8, ""), (16, ""), (8, "folded"), (16, "folded")}
 
 
 def test_the_rehearsal_feeds_the_step_from_every_tier(rehearsed):
@@ -141,9 +137,8 @@ def test_the_rehearsal_trains_from_end_to_end(rehearsed):
         assert all(seconds > 0 for seconds in parts)
         assert measured.images == 2 * 40  # of 42 training images, 5 batches of 8
     nine = rehearsed["nine", "experiments in one pass", None, ""]
-    assert (
-        nine.images == 20 * 34
-    )  # of 42 photographs of Twitter I, the first 20 % of the list are held out
+    # Of 42 photographs of Twitter I, the first 20 % of the list are held out.
+    assert nine.images == 20 * 34
     assert {measured.commit for measured in rehearsed.values()} == {"abc"}
     assert rehearsed["prepare", "build emotionroi/jpeg64", None, ""].images == 60
 
@@ -263,9 +258,9 @@ def test_the_page_has_tables_sentences_and_what_is_missing(tmp_path):
         "![The same rates as bars](gpu.png)",
         "| forward | 32 | 10,000 | 200.0 | 25.0% | 20.0 |",
         "| none, jpeg | 32 | 4,000 | 50.0% | 48.0% |",
-        "* Batch 32: a constant batch is trained at 8,000 images/s, 80.0% of the forward pass alone: head, update and",
+        "* Batch 32: a constant batch is trained at 8,000 images/s, 80.0% of the forward pass",
         "* Batch 32, fed by memory, raw: 99.5% busy, the accelerator limits it.",
-        "* Batch 32, fed by none, jpeg: 50.0% busy, the input limits it, for which it waits 48.0% of the time.",
+        "* Batch 32, fed by none, jpeg: 50.0% busy, the input limits it, for which it waits 48.0%",
         "* Batch 32, fed by device, raw: 75.0% busy, though it seldom waits for input",
         "* Batch 32, folded: 1.50 times the constant batch as it is.",
         "* Batch 32, trained from tier memory: 3.98 times PyTorch's 2,000 images/s.",

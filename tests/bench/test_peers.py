@@ -76,7 +76,8 @@ for room in (bench.contestants, bench.worker):
     names += [module.name for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")]
 for name in names:
     importlib.import_module(name)
-loaded = {name for name in set(sys.modules) - before if getattr(sys.modules[name], "__file__", None)}
+new = set(sys.modules) - before
+loaded = {name for name in new if getattr(sys.modules[name], "__file__", None)}
 print(*names)
 print(*({name.partition(".")[0] for name in loaded} - sys.stdlib_module_names))
 """
