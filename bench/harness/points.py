@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from functools import cache, cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from sentiflow import pipeline
 from sentiflow.machine import cores
@@ -58,7 +59,7 @@ class Input:
         return dataclasses.replace(row, pages=point.pages, environment=environment)
 
     def _task(self, point: Point, entry: Contestant, settings: Settings) -> Task:
-        origin = {"data_dir": self.data_dir, "photos": "", "images": point.images}
+        origin: dict[str, Any] = {"data_dir": self.data_dir, "photos": "", "images": point.images}
         task = runner.make_task(entry, settings, work=point.work, **origin)
         return dataclasses.replace(task, image_size=point.image_size)
 

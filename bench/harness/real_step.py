@@ -66,7 +66,11 @@ class Feeding:
 
     def time(self, entry: Contestant) -> Row:
         """The row of a contestant, without utilisation."""
-        origin = {"data_dir": self.data_dir, "photos": self.photos, "images": self.images}
+        origin: dict[str, Any] = {
+            "data_dir": self.data_dir,
+            "photos": self.photos,
+            "images": self.images,
+        }
         task = runner.make_task(entry, self.settings, work="augmented", **origin)
         names = ("image_size", "crop_fraction", "rotation")
         geometry = {name: getattr(self.inputs, name) for name in names}
