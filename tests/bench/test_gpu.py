@@ -60,7 +60,8 @@ def rehearsed(tmp_path_factory):
     code = f"import keras, test_gpu; test_gpu.rehearse({str(out)!r}, {str(work)!r})"
     quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "KERAS_BACKEND": "jax", "COMMIT": "abc"}
     quick |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    path = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    folders = (ROOT, ROOT / "tests", ROOT / "tests" / "bench")
+    path = {"PYTHONPATH": os.pathsep.join(map(str, folders))}
     command = [sys.executable, "-c", code]
     done = subprocess.run(
         command,
