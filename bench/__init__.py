@@ -1,1 +1,1 @@
-"""Benchmarks: what each image loader reaches on this machine, and what the machine itself allows."""
+"""Benchmarks: what each image loader reaches on this machine, and what the machine allows."""

@@ -18,7 +18,7 @@ from rich.progress import track
 
 from sentiflow import cli
 
-from .build import ALL, build, make_row
+from .harness.builds import ALL, build, make_row
 from .harness.rows import Row, write_json
 from .show.table import pipes, rich_table, setting
 

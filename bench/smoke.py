@@ -15,10 +15,10 @@ from rich.console import Console
 
 from sentiflow import cli, pipeline
 
+from .harness.comparison import compare
 from .harness.rows import BASELINE, Row, with_ratios
 from .harness.settings import Settings
 from .show.table import cells, rich_table
-from .throughput import compare
 
 # Images/s in work `augmented`, as a multiple of those of the original generator with one worker.
 FLOORS = {"sentiflow-memory": 8.0, "sentiflow-none-jpeg256": 3.0}
@@ -34,7 +34,10 @@ FLOORS = {"sentiflow-memory": 8.0, "sentiflow-none-jpeg256": 3.0}
     "--seconds", default=1.5, type=click.FloatRange(0.1), help="Time each contestant for so long."
 )
 def main(data_dir: str | None, seconds: float) -> None:
-    """Compares the fastest tier and the JPEG stream with the original generator; fails if one is below its floor."""
+    """Compares the fastest tier and the JPEG stream with the original generator.
+
+    Fails if one is below its floor.
+    """
     names = ",".join((BASELINE, *FLOORS))
     settings = Settings(
         data_dir=data_dir, images=80, work=("augmented",), contestants=names, seconds=seconds
@@ -44,12 +47,10 @@ def main(data_dir: str | None, seconds: float) -> None:
     for row in measured:
         rate, _, ratio, *_ = cells(row)
         lines.append((row.contestant, rate, ratio, f"{FLOORS.get(row.contestant, 1.0):.1f}"))
-    title, headings = (
-        "times the original generator",
-        ("contestant", "images/s", "ratio", "at least"),
-    )
+    title = "times the original generator, work augmented"
+    headings = ("contestant", "images/s", "ratio", "at least")
     statuses = [row.status for row in measured]
-    Console().print(rich_table(f"{title}, work augmented", headings, lines, statuses=statuses))
+    Console().print(rich_table(title, headings, lines, statuses=statuses))
     if slow := below(measured):
         raise pipeline.InputError(f"Below their floors: {', '.join(slow)}.")
 

@@ -12,11 +12,9 @@ from sentiflow import startup
 startup.command(__name__, extra="bench")
 
 import dataclasses
-import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import click
-from rich.console import Console
 
 from sentiflow import cli
 
@@ -27,9 +25,7 @@ from .harness.inputs import prepare
 from .harness.rows import Row
 from .harness.settings import Settings
 from .show.publish import publish
-from .show.table import pipes, rich_table, setting
-
-HEADINGS = ("work", "contestant", "imports s", "first batch s", "both s", "allowed s")
+from .show.starts import print_table, seconds
 
 
 @click.command(cls=cli.Command)
@@ -48,7 +44,10 @@ def main(times: int, **options: object) -> None:
 
 
 def find_starts(settings: Settings, times: int) -> Iterator[Row]:
-    """The row of the import, then of every tier and storage at every work: of several starts, that in the middle."""
+    """The row of the import, then of every tier and storage at every work.
+
+    Each is the middle one of several starts.
+    """
     data_dir, absent = prepare(settings)
     yield _median(CONTESTANTS[IMPORT], settings, "start", data_dir, times)
     for work in settings.work:
@@ -58,50 +57,12 @@ def find_starts(settings: Settings, times: int) -> Iterator[Row]:
 
 
 def _median(entry: Contestant, settings: Settings, work: str, data_dir: str, times: int) -> Row:
-    images = (
-        settings.batch_size
-    )  # more are drawn before the rate is measured, which is not what counts here
+    # One batch, because more are drawn only before a rate is measured, and no rate counts here.
+    images = settings.batch_size
     task = runner.make_task(entry, settings, work=work, data_dir=data_dir, photos="", images=images)
     rows = [runner.run(entry, task, settings, judge=None) for _ in range(times)]
     failed = [row for row in rows if row.status != "ok"]
-    middle = statistics.median_low([seconds(row) for row in rows])
-    return failed[0] if failed else next(row for row in rows if seconds(row) == middle)
-
-
-def seconds(row: Row) -> float:
-    """From the start of the process to its first batch."""
-    return (row.start_seconds or 0.0) + (row.first_batch_seconds or 0.0)
-
-
-def allowed(import_seconds: float) -> float:
-    """Seconds to the first batch that the software promises where the import of TensorFlow takes so many."""
-    return 1.5 * import_seconds + 1.0
-
-
-def print_table(rows: Sequence[Row], console: Console) -> None:
-    """Seconds of every start beside what is allowed."""
-    title = "seconds from the start of a process to its first batch"
-    lines = [cells(row, rows[0]) for row in rows]
-    console.print(rich_table(title, HEADINGS, lines, texts=2))
-    console.print(setting(rows[-1]), highlight=False, soft_wrap=True)
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """The same table for a page."""
-    lines = [cells(row, rows[0]) for row in rows]
-    return f"{pipes(HEADINGS, lines, texts=2)}\n\n{setting(rows[-1])}"
-
-
-def cells(row: Row, of_import: Row) -> tuple[str, ...]:
-    """The table's line about a row; what failed says so in the place of the last number."""
-    parts = (row.start_seconds or 0.0, row.first_batch_seconds or 0.0, seconds(row))
-    limit = "-" if row is of_import else f"{allowed(seconds(of_import)):.1f}"
-    return (
-        row.work,
-        row.contestant,
-        *(f"{part:.2f}" for part in parts),
-        limit if row.status == "ok" else row.status,
-    )
+    return failed[0] if failed else sorted(rows, key=seconds)[(len(rows) - 1) // 2]
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from . import cli, extras, startup
+from .machine import cores
 
 PACKAGES = (
     "sentiflow",
@@ -69,7 +70,7 @@ def machine() -> Iterator[Line]:
     """Cores that this process may use, memory and disk."""
     memory = psutil.virtual_memory()
     disk = shutil.disk_usage(os.curdir)
-    yield "cores", str(_count_cores())
+    yield "cores", str(cores())
     yield "memory", _room(memory.available, memory.total)
     yield "disk", _room(disk.free, disk.total)
 
@@ -102,12 +103,6 @@ def peer_lines() -> Iterator[Line]:
 
     for peer in sorted({entry.environment for entry in CONTESTANTS.values()} - {""}):
         yield f"peer {peer}", "installed" if find_python(peer) else "missing: make peers"
-
-
-def _count_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _room(free: int, total: int) -> str:

@@ -1,13 +1,68 @@
-"""The machine that this process runs on."""
+"""What results are measured with: the processor, the installed versions, the commit of this software."""
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+CPU_FACTS = Path("/proc/cpuinfo")  # of Linux, which names the processor nowhere else
 
 
 def cores() -> int:
-    """Processors that this process may use."""
-    try:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        return os.cpu_count() or 1
+    return os.cpu_count() or 1
+
+
+def hardware() -> dict[str, Any]:
+    """`cpu`, the model's name; `cores` that this process may use; `memory_gib` of the machine."""
+    import psutil  # not above: only who measures has to have it
+
+    memory_gib = psutil.virtual_memory().total / 2**30
+    return {"cpu": cpu_model(), "cores": cores(), "memory_gib": round(memory_gib, 1)}
+
+
+def software(packages: Iterable[str]) -> dict[str, str | None]:
+    """`platform`, `python`, and the installed version of each package, None where it is missing."""
+    system = {"platform": platform.platform(), "python": platform.python_version()}
+    return system | {package: version(package) for package in packages}
+
+
+def version(package: str) -> str | None:
+    """The installed version of a package; None where no package of that name is installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def cpu_model() -> str:
+    """The name of the processor."""
+    try:
+        lines = CPU_FACTS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+@functools.cache
+def commit() -> str | None:
+    """The checked-out commit of this software, with "-dirty" where files differ from it.
+
+    None outside a checkout.
+    """
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None

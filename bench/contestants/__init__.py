@@ -140,7 +140,8 @@ _LIST = (
         function=path_of(peers.keras_directory),
         storage="files",
         requires=("keras", "tensorflow"),
-        deviation="not the same crop: windows of the central square, one place for a whole batch; bilinear resize",
+        deviation="not the same crop: windows of the central square, "
+        "one place for a whole batch; bilinear resize",
     ),
     Contestant(
         name="tfds-load",

@@ -1,4 +1,6 @@
-"""What this machine allows: loaders that do a single thing, with all cores. No contestant can be faster at that thing.
+"""What this machine allows: loaders that do a single thing, with all cores.
+
+No contestant can be faster at that thing.
 
 * `decode`: every prepared JPEG of the dataset through libjpeg-turbo, accurate DCT, all cores,
   nothing else done. Three libraries do the same; the fastest is the bound of loaders that decode
@@ -17,13 +19,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .task import Batch, Task
+from .task import IMAGE_SIZE, Batch, Task
 
 T = TypeVar("T")
 
-WINDOW_BYTES = (
-    256 * 256 * 3
-)  # uint8 pixels of the reference system's window, the unit in which copies are counted
+# Of the reference system's window, uint8 pixels: the unit in which copies are counted.
+WINDOW_BYTES = IMAGE_SIZE * IMAGE_SIZE * 3
 BLOCK_BYTES = 2**27
 CHUNK = 8  # images a thread takes at a time
 
@@ -61,7 +62,10 @@ def decode_tensorflow(task: Task) -> Iterator[Batch]:
 
 
 def copy_windows(task: Task) -> Iterator[Batch]:
-    """NumPy slices of the images of storage raw256, a thread for each core, a batch for each thread."""
+    """NumPy slices of the images of storage raw256.
+
+    There is a thread for each core, and a batch for each thread.
+    """
     images, size = _read(task), task.image_size
     buffers = [np.empty((task.batch_size, size, size, 3), np.uint8) for _ in range(task.cores)]
 
@@ -103,7 +107,10 @@ def _read(task: Task) -> list[Any]:
 
 
 def _decode(task: Task, decode: Callable[[bytes], Any]) -> Iterator[Batch]:
-    """Decodes the files over and over with a thread for each core; yields as many labels as there were images."""
+    """Decodes the files over and over with a thread for each core.
+
+    Yields as many labels as there were images.
+    """
     files = _read(task)
     chunks = [files[i : i + CHUNK] for i in range(0, len(files), CHUNK)]
     ahead: list[Any] = []

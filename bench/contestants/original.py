@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .task import Batch, Task
+from .task import INTERPOLATION, Batch, Task
 
 if TYPE_CHECKING:
     from keras_preprocessing.image import DirectoryIterator
@@ -52,7 +52,8 @@ def cover(image: Image, size: int, crop_fraction: float) -> Image:
         return image
     side = size / crop_fraction
     ratio = max(side / image.width, side / image.height)
-    return image.resize((int(image.width * ratio), int(image.height * ratio)), Resampling.LANCZOS)
+    covering = (int(image.width * ratio), int(image.height * ratio))
+    return image.resize(covering, Resampling[INTERPOLATION.upper()])
 
 
 def crop(image: Image, size: int, position: str) -> Image:
@@ -100,7 +101,7 @@ def directory_iterator(task: Task) -> DirectoryIterator:
         target_size=(task.image_size, task.image_size),
         batch_size=task.batch_size,
         class_mode="sparse",
-        interpolation="lanczos:random",
+        interpolation=f"{INTERPOLATION}:random",
     )
 
 

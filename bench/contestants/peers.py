@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from .task import CAFFE_MEANS, Batch, Task
+from .task import CAFFE_MEANS, INTERPOLATION, Batch, Task
 
 FLIPPED = 0.5  # probability of a mirrored picture
 
 
 def dali(task: Task) -> Iterator[Batch]:
-    """NVIDIA DALI on the CPU: a compiled pipeline, and the decoder that decodes no more than the crop."""
+    """NVIDIA DALI on the CPU: a compiled pipeline.
+
+    Its decoder decodes no more than the crop.
+    """
     from nvidia.dali import fn, pipeline_def, types
 
     augmented, window = task.work == "augmented", (task.image_size, task.image_size)
@@ -58,7 +61,10 @@ def dali(task: Task) -> Iterator[Batch]:
 
 
 def ffcv(task: Task) -> Iterator[Batch]:
-    """FFCV: random order with the page cache, decoder and mirror compiled. Its decoder of crops gets our crop."""
+    """FFCV: random order with the page cache, decoder and mirror compiled.
+
+    Its decoder of crops gets our crop.
+    """
     from ffcv.fields.decoders import IntDecoder, RandomResizedCropRGBImageDecoder
     from ffcv.loader import Loader, OrderOption
     from ffcv.transforms import RandomHorizontalFlip
@@ -93,7 +99,10 @@ def ffcv(task: Task) -> Iterator[Batch]:
 
 
 def grain(task: Task) -> Iterator[Batch]:
-    """Grain on ArrayRecord: a shuffled, repeated MapDataset, batches made in worker processes. OpenCV decodes."""
+    """Grain on ArrayRecord: a shuffled, repeated MapDataset.
+
+    Batches are made in worker processes; OpenCV decodes.
+    """
     import cv2
     import grain as peer
 
@@ -112,7 +121,10 @@ def grain(task: Task) -> Iterator[Batch]:
 
 
 def _view(image: np.ndarray, generator: np.random.Generator, task: Task) -> np.ndarray:
-    """Random window of an image, uint8 [h, w, 3], mirrored or not; for `augmented` rotated and preprocessed, too."""
+    """Random window of an image, uint8 [h, w, 3], mirrored or not.
+
+    For work `augmented` it is rotated and preprocessed, too.
+    """
     import cv2
 
     size = task.image_size
@@ -129,7 +141,10 @@ def _view(image: np.ndarray, generator: np.random.Generator, task: Task) -> np.n
 
 
 def spdl(task: Task) -> Iterator[Batch]:
-    """SPDL: threads that decode whole batches, the view an FFmpeg filter, as its guide has it for images."""
+    """SPDL: threads that decode whole batches, as its guide has it for images.
+
+    The view is an FFmpeg filter.
+    """
     import spdl.io
     from spdl.pipeline import PipelineBuilder
 
@@ -176,7 +191,10 @@ def _spdl_samples(task: Task) -> Iterator[tuple[str, int, str]]:
 
 
 def keras_directory(task: Task) -> Iterator[Batch]:
-    """`image_dataset_from_directory` and Keras layers mapped over batches, as Keras' guides show it."""
+    """`image_dataset_from_directory`, as Keras' guides show it.
+
+    Keras layers are mapped over batches.
+    """
     import keras
     import tensorflow as tf
 
@@ -213,7 +231,10 @@ def keras_directory(task: Task) -> Iterator[Batch]:
 
 
 def tfds_load(task: Task) -> Iterator[Batch]:
-    """`tfds.load`, then the order of its performance tips: resize, cache, shuffle, random view, batch, prefetch."""
+    """`tfds.load`, then the order of its performance tips.
+
+    That is: resize, cache, shuffle, random view, batch, prefetch.
+    """
     import keras
     import tensorflow as tf
     import tensorflow_datasets as tfds
@@ -249,13 +270,18 @@ def tfds_load(task: Task) -> Iterator[Batch]:
 
 
 def _cover(image: Any, task: Task) -> Any:
-    """The covering resize of a uint8 tensor [h, w, 3] in TensorFlow; an image of the window's size stays as it is."""
+    """The covering resize of a uint8 tensor [h, w, 3] in TensorFlow.
+
+    An image of the window's size stays as it is.
+    """
     import tensorflow as tf
 
     shape = tf.cast(tf.shape(image)[:2], tf.float32)
     scale = task.image_size / task.crop_fraction / tf.reduce_min(shape)
     scale = tf.where(tf.reduce_all(shape == task.image_size), 1.0, scale)
-    resized = tf.image.resize(image, tf.cast(shape * scale, tf.int32), "lanczos3", antialias=True)
+    resized = tf.image.resize(
+        image, tf.cast(shape * scale, tf.int32), f"{INTERPOLATION}3", antialias=True
+    )
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 
 

@@ -86,7 +86,10 @@ def streaming(task: Task) -> Iterator[Batch]:
 
 
 def litdata(task: Task) -> Iterator[Batch]:
-    """LitData: optimised chunks under its `StreamingDataLoader`; its JPEG serializer decodes with torchvision."""
+    """LitData: optimised chunks under its `StreamingDataLoader`.
+
+    Its JPEG serializer decodes with torchvision.
+    """
     import litdata as peer
 
     view = _view(task)

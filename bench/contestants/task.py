@@ -26,6 +26,11 @@ Batch = tuple[np.ndarray, np.ndarray]
 Loader = Callable[["Task"], Iterator[Batch]]
 Kind = Literal["ours", "replaced", "peer", "bound", "probe"]
 
+# The reference system's window, the covering resize that it is cut from, and the resize's filter.
+# The pipeline and the builders have the same numbers, but strangers' Pythons have neither of them.
+IMAGE_SIZE = 256  # side of the window, pixels
+CROP_FRACTION = 0.875  # side of the window / short side of the resized image
+INTERPOLATION = "lanczos"
 CAFFE_MEANS = (103.939, 116.779, 123.68)  # blue, green, red; of ImageNet, as in keras.applications
 
 
@@ -105,7 +110,10 @@ _BENCH = __name__.rpartition(".contestants.")[0]  # "bench" in strangers' Python
 
 
 def path_of(loader: Loader) -> str:
-    """The "module:function" by which another process finds a loader, a module of ours from `bench` on: ".contestants.x"."""
+    """The "module:function" by which another process finds a loader.
+
+    A module of ours is named from `bench` on, such as ".contestants.peers".
+    """
     return f"{loader.__module__.removeprefix(_BENCH)}:{loader.__qualname__}"
 
 

@@ -1,4 +1,7 @@
-"""Everything that wants an accelerator, within a budget of time: `python -m bench.gpu OUT [PART...]`."""
+"""Everything that wants an accelerator, within a budget of time.
+
+`python -m bench.gpu OUT [PART...]`.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ from pathlib import Path
 
 import click
 
+from ..harness.modules import last_line
 from . import picture, rows
-from .rows import SCALES, Measurement, Scale
+from .context import SCALES, Scale
+from .rows import Measurement
 
 Command = tuple[str, ...]  # a module and its arguments
 
@@ -42,35 +47,30 @@ class Part:
 
 def plan(out: Path, work: Path, scale_name: str) -> list[Part]:
     """The parts, those first that tell most."""
-    scale, told = SCALES[scale_name], (str(out), str(work), scale_name)
+    scale = SCALES[scale_name]
     small, large = (str(size) for size in scale.batches)
-    raw, jpeg = f"raw{scale.image_size}", f"jpeg{scale.image_size}"
 
-    def part(module: str, *choice: str) -> Command:
-        return f"sentiflow.bench.gpu.{module}", *told, *choice
+    def module(name: str, *choice: str) -> Command:
+        return f"sentiflow.bench.gpu.{name}", str(out), str(work), scale_name, *choice
 
-    build = part("prepare", f"emotionroi/{raw},emotionroi/{jpeg}")
+    def prepare(dataset: str, *forms: str) -> tuple[Command, Command]:
+        configs = (f"{dataset}/{form}{scale.image_size}" for form in forms)
+        return _draw(work, dataset, scale), module("prepare", ",".join(configs))
+
+    torch_training = (module("export"), module("rival", "training"))
+    nine = (*prepare("twitter1", "raw"), module("nine"))
     return [
-        Part("prepare", (_draw(work, "emotionroi", scale), build), 20),
-        Part("chip", (part("chip"),), 30),
-        Part(f"step-{small}", (part("step", small),), 40),
-        Part("experiment-cold", (part("experiment", "cold"),), 60),
-        Part("experiment-warm", (part("experiment", "warm"),), 40),
-        Part("torch-forward", (part("rival", "forward"),), 30, requires="torchvision"),
-        Part(f"switches-{small}", (part("step", f"{small}-switches"),), 40),
-        Part(f"step-{large}", (part("step", large),), 40),
-        Part(
-            "torch-training",
-            (part("export"), part("rival", "training")),
-            45,
-            requires="torchvision",
-        ),
-        Part(
-            "nine",
-            (_draw(work, "twitter1", scale), part("prepare", f"twitter1/{raw}"), part("nine")),
-            90,
-        ),
-        Part(f"switches-{large}", (part("step", f"{large}-switches"),), 40),
+        Part("prepare", prepare("emotionroi", "raw", "jpeg"), 20),
+        Part("chip", (module("chip"),), 30),
+        Part(f"step-{small}", (module("step", small),), 40),
+        Part("experiment-cold", (module("experiment", "cold"),), 60),
+        Part("experiment-warm", (module("experiment", "warm"),), 40),
+        Part("torch-forward", (module("rival", "forward"),), 30, requires="torchvision"),
+        Part(f"switches-{small}", (module("step", f"{small}-switches"),), 40),
+        Part(f"step-{large}", (module("step", large),), 40),
+        Part("torch-training", torch_training, 45, requires="torchvision"),
+        Part("nine", nine, 90),
+        Part(f"switches-{large}", (module("step", f"{large}-switches"),), 40),
     ]
 
 
@@ -99,25 +99,33 @@ def _draw(work: Path, dataset: str, scale: Scale) -> Command:
     help="The rehearsal: seconds for each part, on a CPU as well.",
 )
 def main(out: Path, parts: tuple[str, ...], work: Path, minutes: float, small: bool) -> None:
-    """Measures what an accelerator does with this software, into OUT/gpu.json: all PARTs, or those named."""
+    """Measures what an accelerator does with this software, into OUT/gpu.json.
+
+    All PARTs are measured, or those named.
+    """
     scale_name = "small" if small else "full"
-    whole = plan(out, work / scale_name, scale_name)
-    names = [part.name for part in whole]
-    if wrong := [name for name in parts if name not in names]:
-        raise click.UsageError(f"PART must be one of {', '.join(names)}. Received: {wrong[0]}")
+    folder = work / scale_name
+    planned = choose(plan(out, folder, scale_name), parts)
     out.mkdir(parents=True, exist_ok=True)
-    (work / scale_name).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + minutes * 60
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no part is left behind
-    for part in whole:
-        if not parts or part.name in parts:
-            status = run(part, out, work / scale_name, end, patient=small)
-            left = end - time.monotonic()
-            print(f"== {part.name}: {status}; {max(left, 0):.0f} s left", flush=True)
-            if status != "ok":
-                rows.keep(out, Measurement(part=part.name, name="part", status=status))
-            picture.draw(rows.read(out / rows.FILE), out / "gpu.png")
+    for part in planned:
+        status = run(part, out, folder, end, patient=small)
+        left = end - time.monotonic()
+        print(f"== {part.name}: {status}; {max(left, 0):.0f} s left", flush=True)
+        if status != "ok":
+            rows.keep(out, Measurement(part=part.name, name="part", status=status))
+        picture.draw(rows.read(out / rows.FILE), out / "gpu.png")
     print(f"Written: {out}/{rows.FILE}, gpu.png, and a log of each part. {work} may be removed.")
+
+
+def choose(parts: list[Part], names: tuple[str, ...]) -> list[Part]:
+    """The parts of those names, in the order of the plan; all for none."""
+    known = [part.name for part in parts]
+    if wrong := [name for name in names if name not in known]:
+        raise click.UsageError(f"PART must be one of {', '.join(known)}. Received: {wrong[0]}")
+    return [part for part in parts if not names or part.name in names]
 
 
 def run(part: Part, out: Path, work: Path, end: float, *, patient: bool) -> str:
@@ -130,38 +138,39 @@ def run(part: Part, out: Path, work: Path, end: float, *, patient: bool) -> str:
         end: of the budget, in seconds of the monotonic clock.
         patient: begin it whatever it needs.
     """
-    if (
-        part.requires
-        and subprocess.run(
-            [sys.executable, "-c", f"import {part.requires}"], capture_output=True
-        ).returncode
-    ):
+    if part.requires and not _importable(part.requires):
         return f"absent: {part.requires}"
-    began = time.monotonic()
-    if end - began < (1 if patient else part.needs):
-        return f"skipped: {max(end - began, 0):.0f} s of the budget were left, it needs {part.needs:.0f}"
-    end = min(end, began + part.most)
-    with open(out / f"{part.name}.log", "wb") as log:
-        for command in part.commands:
-            status = _run(command, log, _environment(work), end)
-            if status != "ok":
-                return (
-                    status
-                    if status.startswith("cut")
-                    else f"failed: {_last_line(out / f'{part.name}.log')}"
-                )
+    left = end - time.monotonic()
+    if left < (1 if patient else part.needs):
+        budget = f"{max(left, 0):.0f} s of the budget were left"
+        return f"skipped: {budget}, it needs {part.needs:.0f}"
+    end = min(end, time.monotonic() + part.most)
+    log = out / f"{part.name}.log"
+    log.write_bytes(b"")
+    for command in part.commands:
+        status = _run(command, log, _environment(work), end)
+        if status != "ok":
+            return status
     return "ok"
 
 
-def _run(command: Command, log: object, environment: dict[str, str], end: float) -> str:
+def _importable(package: str) -> bool:
+    command = [sys.executable, "-c", f"import {package}"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _run(command: Command, log: Path, environment: dict[str, str], end: float) -> str:
     """Runs one module in a process group of its own, which is gone when this returns."""
     arguments = [sys.executable, "-m", *command]
-    with subprocess.Popen(
-        arguments, stdout=None, stderr=log, env=environment, start_new_session=True
-    ) as process:  # type: ignore[call-overload]
+    with (
+        open(log, "ab") as errors,
+        subprocess.Popen(
+            arguments, stderr=errors, env=environment, start_new_session=True
+        ) as process,
+    ):
         try:
             code = process.wait(max(end - time.monotonic(), 1))
-            return "ok" if code == 0 else "failed"
+            return "ok" if code == 0 else f"failed: {_reason(log)}"
         except subprocess.TimeoutExpired:
             return "cut: its time was over; what was measured until then stands"
         finally:
@@ -170,7 +179,7 @@ def _run(command: Command, log: object, environment: dict[str, str], end: float)
 
 
 def _environment(work: Path) -> dict[str, str]:
-    """JAX, with a cache of compiled programs and of what its compiler tried, so that none is compiled twice."""
+    """JAX, with a cache of what its compiler made and tried: nothing is compiled twice."""
     return {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "JAX_COMPILATION_CACHE_DIR": str(work / "compiled"),
@@ -181,13 +190,8 @@ def _environment(work: Path) -> dict[str, str]:
     }
 
 
-def _last_line(log: Path) -> str:
-    lines = [
-        line.strip()
-        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
-        if line.strip()
-    ]
-    return lines[-1] if lines else "it said nothing"
+def _reason(log: Path) -> str:
+    return last_line(log.read_text(encoding="utf-8", errors="replace")) or "it said nothing"
 
 
 if __name__ == "__main__":

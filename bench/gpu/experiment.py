@@ -1,4 +1,6 @@
-"""Experiment 1 from the start of its process to its report: `python -m bench.gpu.experiment OUT WORK SCALE cold|warm`.
+"""Experiment 1, from the start of its process to its report.
+
+`python -m bench.gpu.experiment OUT WORK SCALE cold|warm`.
 
 `cold` begins with an empty cache of compiled programs, `warm` with what `cold` left there.
 """
@@ -9,23 +11,21 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from . import rows
+from .context import Context, read_context
 from .rows import Measurement
 
 COMPILING = (
     "/jax/core/compile/jaxpr_to_mlir_module_duration",
     "/jax/core/compile/backend_compile_duration",
 )
-OPENING = (
-    "describe",
-    "device_pixels",
-    "files",
-    "load",
-)  # of `pipeline.Dataset`: what reads and decodes
+# Methods of `pipeline.Dataset` that read and decode.
+OPENING = ("describe", "device_pixels", "files", "load")
 
 
 class Stopwatch:
@@ -71,9 +71,18 @@ def watch_dataset() -> Stopwatch:
     return opening
 
 
+def empty_folders(context: Context, out: Path) -> Path:
+    """Removes an older run, and its compiled programs for `cold`; returns the folder of those."""
+    cache = context.work / "compiled-experiment"
+    shutil.rmtree(out, ignore_errors=True)
+    if context.choice == "cold":
+        shutil.rmtree(cache, ignore_errors=True)
+    return cache
+
+
 def main() -> None:
     """Trains, and keeps how long each part took."""
-    context = rows.context()
+    context = read_context()
     started = psutil.Process().create_time()
     # The imports are a part of what is timed.
     from sentiflow import startup
@@ -85,17 +94,14 @@ def main() -> None:
     from sentiflow import pipeline
     from sentiflow.model import run, train
 
-    from .chip import settings
-
     imported = time.time()
-    cache, out = context.work / "compiled-experiment", context.work / f"experiment-{context.choice}"
-    for folder in (out, cache) if context.choice == "cold" else (out,):
-        shutil.rmtree(folder, ignore_errors=True)
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    compiling, opening = watch_compiler(), watch_dataset()
+    out = context.work / f"experiment-{context.choice}"
+    jax.config.update("jax_compilation_cache_dir", str(empty_folders(context, out)))
+    compiling = watch_compiler()
+    opening = watch_dataset()
     scale = context.scale
     first = dataclasses.replace(
-        settings(context),
+        context.train_settings(),
         dataset=f"emotionroi/raw{scale.image_size}",
         data_dir=context.data_dir,
         epochs=scale.epochs,

@@ -1,4 +1,7 @@
-"""Prepared JPEG files in class folders, for a PyTorch user: `python -m bench.gpu.export OUT WORK SCALE`."""
+"""Prepared JPEG files in class folders, for a PyTorch user.
+
+`python -m bench.gpu.export OUT WORK SCALE`.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ startup.command(__name__)
 import shutil
 
 from ..harness.inputs import export_photos
-from . import rows
+from .context import read_context
 
 
 def main() -> None:
     """Writes the training images of `jpeg256` as plain JPEG files of the same pixels."""
-    context = rows.context()
+    context = read_context()
     folder = context.work / "files"
     shutil.rmtree(folder, ignore_errors=True)
     export_photos(

@@ -1,4 +1,7 @@
-"""The nine experiments in one pass over their features: `python -m bench.gpu.nine OUT WORK SCALE`."""
+"""The nine experiments in one pass over their features.
+
+`python -m bench.gpu.nine OUT WORK SCALE`.
+"""
 
 from __future__ import annotations
 
@@ -17,26 +20,37 @@ from sentiflow import pipeline
 from sentiflow.model import experiments, lockstep
 
 from . import rows
-from .chip import settings
+from .context import read_context
 from .rows import Measurement
 
 
 def main() -> None:
-    """Trains, evaluates and reports them, as `python -m model.experiments` does, and keeps how long that took."""
-    context = rows.context()
-    started, imported = psutil.Process().create_time(), time.time()
-    scale, out = context.scale, context.work / "nine"
+    """Trains, evaluates and reports them, and keeps how long that took.
+
+    `python -m model.experiments` does the same.
+    """
+    context = read_context()
+    started = psutil.Process().create_time()
+    imported = time.time()
+    scale = context.scale
+    out = context.work / "nine"
     shutil.rmtree(out, ignore_errors=True)
     inputs = pipeline.Settings(image_size=scale.image_size)
-    chosen, config = experiments.choose(scale.experiments), f"raw{scale.image_size}"
-    shared = dataclasses.replace(settings(context), data_dir=context.data_dir)
+    settings = dataclasses.replace(context.train_settings(), data_dir=context.data_dir)
     planned = experiments.plan(
-        chosen, shared, inputs, out=out, config=config, seeds=1, folds=False, variants=None
+        experiments.choose(scale.experiments),
+        settings,
+        inputs,
+        out=out,
+        config=f"raw{scale.image_size}",
+        seeds=1,
+        folds=False,
+        variants=None,
     )
     console = Console(stderr=True)
-    made = experiments.perform(planned, out=out, sequential=False, console=console)
-    images = sum(map(lockstep.work, lockstep.groups(each.job for each in planned)))
-    training = sum(row["seconds"] for row in made)
+    performed = experiments.perform(planned, out=out, sequential=False, console=console)
+    images = sum(map(lockstep.work, lockstep.groups(run.job for run in planned)))
+    training = sum(row["seconds"] for row in performed)
     measured = Measurement(
         part="nine",
         name="experiments in one pass",

@@ -1,4 +1,7 @@
-"""A picture of what was measured on an accelerator: images/s of the forward pass, of training, and of PyTorch's."""
+"""A picture of what was measured on an accelerator.
+
+Its bars are images/s of the forward pass, of training, and of PyTorch's.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,11 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..show.figure import style_panel, write
+from .page import machine
 from .rows import Measurement
+
+DPI = 130
 
 # What becomes a bar, from above to below: part -> its colour and what it is called.
 KINDS = {
@@ -26,23 +33,16 @@ def draw(rows: Sequence[Measurement], path: Path) -> None:
     sizes = sorted({row.batch_size for row in bars if row.batch_size})
     if not sizes:
         return
-    panels = {size: _in_order([row for row in bars if row.batch_size == size]) for size in sizes}
+    panels = {size: [row for row in bars if row.batch_size == size] for size in sizes}
     heights = [1 + len(panel) for panel in panels.values()]
     figure = Figure(figsize=(9, 1.2 + 0.34 * sum(heights)), layout="constrained")
     axes = figure.subplots(len(sizes), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     for (size, panel), panel_axes in zip(panels.items(), axes, strict=True):
-        _draw_panel(panel_axes, size, panel)
+        _draw_panel(panel_axes, size, _in_order(panel))
     axes[0].set_xlim(0, 1.2 * max(row.images_per_second or 0.0 for row in bars))
     axes[-1].set_xlabel("images/s, median; in brackets: share of the constant batch's")
-    figure.suptitle("Frozen backbone and head on an accelerator", x=0.01, ha="left", weight="bold")
-    machine = rows[0].machine
-    host = f"{machine['cpu']}, {machine['cores']} cores; jax {machine['jax']}, torch {machine['torch']}"
-    note = (
-        f"{machine['card']}, driver {machine['driver']}; {host}; commit {rows[0].commit or 'none'}"
-    )
-    figure.supxlabel(note, fontsize=6.5, color="#666666", x=0.01, ha="left")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    title = "Frozen backbone and head on an accelerator"
+    write(figure, path, title=title, foot=machine(rows[0], "jax", "torch"), dpi=DPI)
 
 
 def _in_order(rows: Sequence[Measurement]) -> list[Measurement]:
@@ -64,6 +64,4 @@ def _draw_panel(axes: Axes, batch_size: int, rows: Sequence[Measurement]) -> Non
         share = f"  ({row.utilisation:.0%})" if row.utilisation is not None else ""
         axes.text(rates[y], y, f" {rates[y]:,.0f}{share}", va="center", fontsize=8)
     axes.set_title(f"batch {batch_size}", loc="left", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
+    style_panel(axes, "x")

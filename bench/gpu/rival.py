@@ -1,4 +1,6 @@
-"""What a PyTorch user gets on the same accelerator: `python -m bench.gpu.rival OUT WORK SCALE forward|training`.
+"""What a PyTorch user gets on the same accelerator.
+
+`python -m bench.gpu.rival OUT WORK SCALE forward|training`.
 
 Everything as PyTorch's performance guide recommends: channels_last, autocast to bfloat16,
 `torch.compile`, pinned memory, copies that do not block, workers that persist, pixels that are
@@ -8,7 +10,7 @@ normalised on the accelerator.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -22,19 +24,19 @@ from torchvision.transforms import v2
 
 from ..worker import clock
 from . import rows
-from .rows import WINDOWS, Context, Measurement
+from .context import Context, read_context
+from .rows import WINDOWS, Measurement
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 MAPS_PER_CLASS = 4  # of the reference system's head
-MEANS, DEVIATIONS = (
-    (0.485, 0.456, 0.406),
-    (0.229, 0.224, 0.225),
-)  # of torchvision's ImageNet weights
+# Of torchvision's ImageNet weights: red, green, blue.
+MEANS = (0.485, 0.456, 0.406)
+DEVIATIONS = (0.229, 0.224, 0.225)
 
 
 def main() -> None:
     """Times the forward pass alone, or the training loop."""
-    context = rows.context()
+    context = read_context()
     measure = time_training if context.choice == "training" else time_forward
     for batch_size in context.scale.batches:
         measure(context, batch_size)
@@ -50,31 +52,33 @@ def make_backbone(context: Context) -> nn.Module:
 def time_forward(context: Context, batch_size: int) -> None:
     """The backbone alone, called as it is and compiled."""
     torch.manual_seed(0)
-    backbone, size = make_backbone(context), context.scale.image_size
-    images = torch.randn(batch_size, 3, size, size, device=DEVICE).contiguous(
-        memory_format=torch.channels_last
-    )
-    for call, variant in (
-        (torch.compile(backbone, backend=context.scale.torch_compiler), "torch.compile"),
-        (backbone, "eager"),
-    ):
+    backbone = make_backbone(context)
+    compiled = torch.compile(backbone, backend=context.scale.torch_compiler)
+    size = context.scale.image_size
+    noise = torch.randn(batch_size, 3, size, size, device=DEVICE)
+    images = noise.contiguous(memory_format=torch.channels_last)
+    for call, variant in ((compiled, "torch.compile"), (backbone, "eager")):
         with torch.inference_mode(), torch.autocast(DEVICE.type, torch.bfloat16):
-            began = time.perf_counter()
-            synchronise(call(images))
-            compile_seconds = time.perf_counter() - began
-            taken, spread = rows.time_calls(
-                partial(call, images), synchronise, seconds=context.scale.seconds
-            )
-        measured = Measurement(
-            part="torch-forward",
-            name="torch forward",
-            batch_size=batch_size,
-            variant=variant,
-            images_per_second=batch_size / taken,
-            spread=spread,
-            compile_seconds=compile_seconds,
-        )
+            measured = _time_variant(context, partial(call, images), batch_size, variant)
         rows.keep(context.out, measured)
+
+
+def _time_variant(
+    context: Context, call: Callable[[], Any], batch_size: int, variant: str
+) -> Measurement:
+    began = time.perf_counter()
+    synchronise(call())
+    compile_seconds = time.perf_counter() - began
+    taken, spread = rows.time_calls(call, synchronise, seconds=context.scale.seconds)
+    return Measurement(
+        part="torch-forward",
+        name="torch forward",
+        batch_size=batch_size,
+        variant=variant,
+        images_per_second=batch_size / taken,
+        spread=spread,
+        compile_seconds=compile_seconds,
+    )
 
 
 def synchronise(_: object = None) -> None:
@@ -84,7 +88,10 @@ def synchronise(_: object = None) -> None:
 
 
 class Network(nn.Module):
-    """The reference network: frozen backbone, class-wise maps, global average pooling, one dense layer."""
+    """The reference network.
+
+    Frozen backbone, class-wise maps, global average pooling, one dense layer.
+    """
 
     def __init__(self, context: Context, classes: int) -> None:
         super().__init__()
@@ -105,39 +112,19 @@ class Network(nn.Module):
 
 
 def time_training(context: Context, batch_size: int) -> None:
-    """The reference system's training loop, fed by as many workers as there are cores, from prepared JPEG files."""
+    """The reference system's training loop, from prepared JPEG files.
+
+    It is fed by as many workers as there are cores.
+    """
     torch.manual_seed(0)
-    loader = make_loader(context, batch_size)
-    network = Network(context, classes=len(list((context.work / "files").iterdir()))).to(DEVICE)
-    compiled = torch.compile(network, backend=context.scale.torch_compiler)
-    trained = [*network.maps.parameters(), *network.logits.parameters()]
-    optimizer = torch.optim.SGD(
-        trained, lr=0.001, momentum=0.9, nesterov=True, fused=DEVICE.type == "cuda"
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + 0.0005 * step))
-    losses = nn.CrossEntropyLoss()
-
-    def train(batches: Iterator[Any], seconds: float) -> tuple[int, float]:
-        images, began = 0, time.perf_counter()
-        while time.perf_counter() - began < seconds:
-            pixels, labels = (each.to(DEVICE, non_blocking=True) for each in next(batches))
-            optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(DEVICE.type, torch.bfloat16):
-                logits = compiled(pixels)
-            losses(logits, labels).backward()
-            optimizer.step()
-            schedule.step()
-            images += len(labels)
-        synchronise()
-        return images, time.perf_counter() - began
-
-    batches = forever(loader)
+    trainer = Trainer(context)
+    batches = forever(make_loader(context, batch_size))
+    seconds = context.scale.seconds / WINDOWS
     began = time.perf_counter()
-    train(batches, 0.001)  # compiles
+    trainer.train(batches, 0.001)  # compiles
     compile_seconds = time.perf_counter() - began
-    train(batches, context.scale.seconds / WINDOWS)  # uses up what was made ahead meanwhile
-    windows = [train(batches, context.scale.seconds / WINDOWS) for _ in range(WINDOWS)]
-    rates = clock.summarise(windows)
+    trainer.train(batches, seconds)  # uses up what was made ahead meanwhile
+    rates = clock.summarise([trainer.train(batches, seconds) for _ in range(WINDOWS)])
     measured = Measurement(
         part="torch-training",
         name="torch training",
@@ -147,6 +134,45 @@ def time_training(context: Context, batch_size: int) -> None:
         compile_seconds=compile_seconds,
     )
     rows.keep(context.out, measured)
+
+
+class Trainer:
+    """The compiled network, its loss, and its optimiser with the reference system's schedule."""
+
+    def __init__(self, context: Context) -> None:
+        classes = len(list((context.work / "files").iterdir()))
+        network = Network(context, classes).to(DEVICE)
+        trained = [*network.maps.parameters(), *network.logits.parameters()]
+        fused = DEVICE.type == "cuda"
+        self.network = torch.compile(network, backend=context.scale.torch_compiler)
+        self.losses = nn.CrossEntropyLoss()
+        self.optimizer = torch.optim.SGD(
+            trained, lr=0.001, momentum=0.9, nesterov=True, fused=fused
+        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: 1 / (1 + 0.0005 * step)
+        )
+
+    def train(self, batches: Iterator[Any], seconds: float) -> tuple[int, float]:
+        """Trains for at least so long; returns images and seconds."""
+        images = 0
+        began = time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            images += self.step(*next(batches))
+        synchronise()
+        return images, time.perf_counter() - began
+
+    def step(self, pixels: torch.Tensor, labels: torch.Tensor) -> int:
+        """Trains on a batch of the loader; returns its images."""
+        pixels = pixels.to(DEVICE, non_blocking=True)
+        labels = labels.to(DEVICE, non_blocking=True)
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(DEVICE.type, torch.bfloat16):
+            logits = self.network(pixels)
+        self.losses(logits, labels).backward()
+        self.optimizer.step()
+        self.schedule.step()
+        return len(labels)
 
 
 def make_loader(context: Context, batch_size: int) -> DataLoader[Any]:

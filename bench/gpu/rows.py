@@ -1,4 +1,4 @@
-"""Rows of the measurements on an accelerator, and what all parts are told: where to write, and how large to be."""
+"""Rows of the measurements on an accelerator, and the clock that all parts use."""
 
 from __future__ import annotations
 
@@ -8,117 +8,27 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from ..harness import rows
+from sentiflow import machine
+
+from ..harness.rows import environment
 from ..worker import clock
 
 FILE = "gpu.json"
 WINDOWS = 5
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Scale:
-    """How large everything is.
-
-    Attributes:
-        photographs: of EmotionROI, and of Twitter I; None for as many as the real sets have.
-        image_size: side of the windows, pixels.
-        batches: the usual size and a large one, images.
-        backbone: of the network, in `keras.applications`.
-        backbone_options: as `--backbone_options` takes them.
-        torch_backbone: the same in torchvision.
-        torch_compiler: backend of `torch.compile`.
-        side: of the square matrices whose product is timed.
-        copy_mib: size of what is copied.
-        seconds: that a rate is timed for.
-        epochs: of experiment 1.
-        experiments: numbers of those that are trained in one pass.
-    """
-
-    photographs: int | None
-    image_size: int
-    batches: tuple[int, int]
-    backbone: str
-    backbone_options: tuple[str, ...]
-    torch_backbone: str
-    torch_compiler: str
-    side: int
-    copy_mib: int
-    seconds: float
-    epochs: int
-    experiments: str
-
-
-SCALES = {
-    "full": Scale(
-        photographs=None,
-        image_size=256,
-        batches=(32, 256),
-        backbone="resnet101",
-        backbone_options=(),
-        torch_backbone="resnet101",
-        torch_compiler="inductor",
-        side=8192,
-        copy_mib=2048,
-        seconds=4.0,
-        epochs=20,
-        experiments="1,2,3,4,5,6,7,8,9",
-    ),
-    "small": Scale(
-        photographs=60,
-        image_size=64,
-        batches=(8, 16),
-        backbone="mobilenet",
-        backbone_options=("alpha=0.25",),
-        torch_backbone="resnet18",
-        torch_compiler="aot_eager",
-        side=256,
-        copy_mib=16,
-        seconds=0.5,
-        epochs=2,
-        experiments="1,3,7",
-    ),
-}
-
-
-class Context(NamedTuple):
-    """What the process of a part is told on its command line.
-
-    Attributes:
-        out: folder of the results.
-        work: folder of photographs, datasets and compiled programs.
-        scale: how large everything is.
-        choice: what else the part takes.
-    """
-
-    out: Path
-    work: Path
-    scale: Scale
-    choice: str
-
-    @property
-    def data_dir(self) -> str:
-        """The folder that the datasets are built into."""
-        return str(self.work / "data")
-
-    @property
-    def photos(self) -> Path:
-        """The folder that the photographs are drawn into."""
-        return self.work / "photos"
-
-
 @functools.cache
 def machine_facts() -> dict[str, Any]:
     """The accelerator, the host and the versions behind a result."""
     card, driver, memory = (_nvidia_smi() or "none, -, -").split(", ")
-    versions = {name: rows.version(name) for name in ("jax", "keras", "torch")}
-    versions["tensorflow"] = rows.version("tensorflow") or rows.version("tensorflow-cpu")
-    host = rows.environment()
+    versions = {name: machine.version(name) for name in ("jax", "keras", "torch")}
+    versions["tensorflow"] = machine.version("tensorflow") or machine.version("tensorflow-cpu")
+    host = environment()
     return (
         {"card": card, "driver": driver, "card_memory": memory}
         | {name: host[name] for name in ("cpu", "cores", "memory_gib", "python", "numpy")}
@@ -128,11 +38,8 @@ def machine_facts() -> dict[str, Any]:
 
 def _nvidia_smi() -> str | None:
     """Name, driver and memory of the first card; None where there is none."""
-    command = [
-        "nvidia-smi",
-        "--query-gpu=name,driver_version,memory.total",
-        "--format=csv,noheader",
-    ]
+    query = "--query-gpu=name,driver_version,memory.total"
+    command = ["nvidia-smi", query, "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
@@ -194,7 +101,7 @@ class Measurement:
     words: tuple[str, ...] = ()
     machine: dict[str, Any] = dataclasses.field(default_factory=machine_facts)
     commit: str | None = dataclasses.field(
-        default_factory=lambda: os.environ.get("COMMIT") or rows.commit()
+        default_factory=lambda: os.environ.get("COMMIT") or machine.commit()
     )
 
     @property
@@ -204,7 +111,7 @@ class Measurement:
 
 
 def read(path: Path) -> list[Measurement]:
-    """The results in a file, in the order in which they were measured; none where there is no file."""
+    """The results in a file, as they were measured; none where there is no file."""
     if not path.exists():
         return []
     stored = json.loads(path.read_text(encoding="utf-8"))
@@ -212,13 +119,14 @@ def read(path: Path) -> list[Measurement]:
 
 
 def keep(out: Path, measurement: Measurement) -> None:
-    """Adds a result to `OUT/gpu.json`, in the place of an older one of the same; the file is always whole."""
+    """Adds a result to `OUT/gpu.json`, where it replaces an older one of the same.
+
+    The file is always whole.
+    """
     others = [other for other in read(out / FILE) if other.key != measurement.key]
-    text = (
-        json.dumps([dataclasses.asdict(each) for each in [*others, measurement]], indent=1) + "\n"
-    )
+    values = [dataclasses.asdict(stored) for stored in (*others, measurement)]
     partial = out / f".partial.{FILE}"
-    partial.write_text(text, encoding="utf-8")
+    partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, out / FILE)
     print(line(measurement), flush=True)
 
@@ -234,12 +142,6 @@ def line(measurement: Measurement) -> str:
     figures = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
     title = f"{measurement.part}: {measurement.name}{batch} {measurement.variant}".rstrip()
     return f"{title}: {measurement.status if measurement.status != 'ok' else figures}"
-
-
-def context() -> Context:
-    """What stands on the command line: OUT WORK SCALE [CHOICE]."""
-    out, work, scale, *choice = sys.argv[1:]
-    return Context(Path(out), Path(work), SCALES[scale], choice[0] if choice else "")
 
 
 def time_calls(

@@ -1,4 +1,6 @@
-"""The trainer's own step on the accelerator: `python -m bench.gpu.step OUT WORK SCALE BATCH_SIZE|BATCH_SIZE-switches`.
+"""The trainer's own step on the accelerator.
+
+`python -m bench.gpu.step OUT WORK SCALE BATCH_SIZE|BATCH_SIZE-switches`.
 
 First one constant batch, which is the ceiling; then what each tier and storage feeds. All tiers but
 `device` feed the same compiled step, so it is compiled once. With `-switches`, in their stead, what
@@ -28,8 +30,8 @@ from sentiflow.model.run import Record
 from ..ours import profile, step
 from ..worker.clock import Usage
 from . import rows
-from .chip import settings
-from .rows import WINDOWS, Context, Measurement
+from .context import Context, read_context
+from .rows import WINDOWS, Measurement
 
 CONSTANT = "constant"
 # Tier and storage. `device` is the last: what it needs of the accelerator's memory would count for
@@ -39,7 +41,7 @@ FEEDS = (("memory", "raw"), ("none", "raw"), ("none", "jpeg"), ("device", "raw")
 
 def main() -> None:
     """Measures the step at one batch size."""
-    context = rows.context()
+    context = read_context()
     size, _, switches = context.choice.partition("-")
     measure = measure_switches if switches else measure_feeds
     with precision.policy(precision.resolve("auto")):
@@ -47,7 +49,10 @@ def main() -> None:
 
 
 def measure_feeds(context: Context, batch_size: int) -> None:
-    """The ceiling, then every tier and storage, and what is left of the time in the one that should be the fastest."""
+    """The ceiling, then every tier and storage.
+
+    At the end, what is left of the time in the one that should be the fastest.
+    """
     record = make_record(context, batch_size, "memory", "raw")
     model = train.build_model(record, record.train)
     ceiling = time_fit(context, CONSTANT, record, model, step.constant_batches(record))
@@ -61,35 +66,28 @@ def measure_feeds(context: Context, batch_size: int) -> None:
 
 
 def measure_switches(context: Context, batch_size: int) -> None:
-    """What it is worth not to wait for a step's loss, to fold BatchNormalization, and to compile a whole epoch."""
+    """What could be done otherwise, one by one.
+
+    Not to wait for a step's loss, to fold BatchNormalization, and to compile a whole epoch.
+    """
     plain = make_record(context, batch_size, "memory", "raw")
     model = train.build_model(plain, plain.train)
-    ceiling = time_fit(
-        context, CONSTANT, plain, model, step.constant_batches(plain), part="switches"
-    )
-    options: dict[str, Any] = {"ceiling": ceiling, "part": "switches"}
-    constant = step.constant_batches(plain)
-    time_fit(
-        context,
-        CONSTANT,
-        plain,
-        model,
-        constant,
-        variant="losses not waited for",
-        asynchronous=True,
-        **options,
-    )
+
+    def time_constant(model: keras.Model, **options: Any) -> float:
+        batches = step.constant_batches(plain)
+        return time_fit(context, CONSTANT, plain, model, batches, part="switches", **options)
+
+    ceiling = time_constant(model)
+    time_constant(model, variant="losses not waited for", asynchronous=True, ceiling=ceiling)
     folded = build_folded(plain)
-    time_fit(
-        context, CONSTANT, plain, folded, step.constant_batches(plain), variant="folded", **options
-    )
+    time_constant(folded, variant="folded", ceiling=ceiling)
     on_device = make_record(context, batch_size, "device", "raw")
-    for chosen, variant, ops in (
+    for switched, variant, ops in (
         (folded, "folded, compiled epoch", keras.ops),
         (model, "compiled epoch", keras.ops),
         (folded, "folded, compiled epoch, gathers unchecked", unchecked_ops()),
     ):
-        time_epochs(context, on_device, chosen, variant=variant, ceiling=ceiling, ops=ops)
+        time_epochs(context, on_device, switched, variant=variant, ceiling=ceiling, ops=ops)
         gc.collect()  # its pixels make room for the next
 
 
@@ -98,7 +96,7 @@ def make_record(context: Context, batch_size: int, tier: Any, storage: str) -> R
     scale = context.scale
     dataset = f"emotionroi/{storage}{scale.image_size}"
     endless = dataclasses.replace(
-        settings(context), dataset=dataset, data_dir=context.data_dir, epochs=step.ENDLESS
+        context.train_settings(), dataset=dataset, data_dir=context.data_dir, epochs=step.ENDLESS
     )
     inputs = pipeline.Settings(image_size=scale.image_size, batch_size=batch_size, cache=tier)
     return train.make_record(endless, inputs)
@@ -136,18 +134,18 @@ def time_fit(
             context.scale.seconds / WINDOWS, WINDOWS, waited, usage, asynchronous=asynchronous
         )
         model.fit(_until(windows, batches), callbacks=[windows], shuffle=False, verbose=0)
-        found = windows.result(batch_size)
-    rate = found["images_per_second"]
+        timed = windows.result(batch_size)
+    rate = timed["images_per_second"]
     measured = Measurement(
         part=part,
         name=name,
         batch_size=batch_size,
         variant=variant,
         images_per_second=rate,
-        spread=found["spread"],
+        spread=timed["spread"],
         utilisation=rate / (ceiling or rate),
-        waiting_share=found["waiting_share"],
-        cpu_seconds_per_image=found["cpu_seconds_per_image"],
+        waiting_share=timed["waiting_share"],
+        cpu_seconds_per_image=timed["cpu_seconds_per_image"],
         device_memory_mib=step.device_memory(),
     )
     rows.keep(context.out, measured)
@@ -170,32 +168,31 @@ def _close(batches: Iterable[Any]) -> None:
 def unchecked_ops() -> Any:
     """`keras.ops` whose gathers trust that every index lies within, as those of the view do."""
     ops = SimpleNamespace(**vars(keras.ops))
-    ops.take = lambda table, index, axis: table.at[index].get(
-        mode="promise_in_bounds"
-    )  # along the first axis
+    # Along the first axis, whatever `axis` says: the view has no other gathers.
+    ops.take = lambda table, index, axis: table.at[index].get(mode="promise_in_bounds")
     return ops
 
 
 def time_epochs(
     context: Context, record: Record, model: keras.Model, *, variant: str, ceiling: float, ops: Any
 ) -> None:
-    """Trains whole epochs of the tier `device` as one program each; drawing their batches counts."""
+    """Trains whole epochs of the tier `device` as one program each.
+
+    Drawing their batches counts.
+    """
     fed = train.fed_by(model, record)
     fed.ops = ops
     steps = train.steps_per_epoch(record)
     batches = train.training_batches(record, epoch=0).as_numpy_iterator()
 
-    def stacked() -> Any:
-        return keras.tree.map_structure(
-            lambda *parts: np.stack(parts), *itertools.islice(batches, steps)
-        )
+    def train_once() -> None:
+        stacked = keras.tree.map_structure(_stack, *itertools.islice(batches, steps))
+        train_epoch(stacked)
 
-    train_epoch = epoch.compiled_epoch(
-        fed, next(iter(train.training_batches(record, epoch=0).as_numpy_iterator()))
-    )
-    taken, spread = rows.time_calls(
-        lambda: train_epoch(stacked()), lambda _: None, seconds=context.scale.seconds
-    )
+    example = next(iter(train.training_batches(record, epoch=0).as_numpy_iterator()))
+    train_epoch = epoch.compiled_epoch(fed, example)
+    seconds = context.scale.seconds
+    taken, spread = rows.time_calls(train_once, lambda _: None, seconds=seconds)
     images = steps * record.inputs.batch_size
     measured = Measurement(
         part="switches",
@@ -210,18 +207,21 @@ def time_epochs(
     rows.keep(context.out, measured)
 
 
+def _stack(*arrays: np.ndarray) -> np.ndarray:
+    return np.stack(arrays)
+
+
 def explain(context: Context, record: Record, model: keras.Model) -> None:
     """What the accelerator does in the steps of a tier, and what is left to gain, in words."""
     batches, _ = train.feed(record, epoch=0)
     folder = context.out / f"profile-{record.inputs.batch_size}"
     summary = profile.trace(model, batches, folder)
     _close(batches)
-    words = tuple(profile.words(summary))
     measured = Measurement(
         part="step",
         name="profile",
         batch_size=record.inputs.batch_size,
-        words=words,
+        words=tuple(profile.words(summary)),
         seconds=summary["seconds"],
     )
     rows.keep(context.out, measured)

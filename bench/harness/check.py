@@ -26,11 +26,11 @@ from ..contestants.task import CAFFE_MEANS, Task
 REDUCE = 4  # pictures are compared at 1/4 of their size
 CANDIDATES = 12  # sources that a picture is compared with at a time, those of like colours first
 CHECKED = 16  # pictures searched for in the dataset
-BLUR = (
-    1.0  # standard deviation in reduced pixels; makes up for windows that start between two of them
-)
+# Standard deviation in reduced pixels; makes up for windows that start between two of them.
+BLUR = 1.0
 ANGLE_STEP = 2.5  # degrees between the rotations that are tried
-MIN_FIT = 0.87  # share of a picture's variance that its source must explain; true sources reach 0.94, strangers 0.8
+# Share of a picture's variance that its source must explain: true sources reach 0.94, others 0.8.
+MIN_FIT = 0.87
 FLAT = 4.0  # grey levels; two pictures this close are the same, however little variance they have
 
 
@@ -97,27 +97,27 @@ def _blur(image: np.ndarray) -> np.ndarray:
 
 def find_fault(evidence: Mapping[str, np.ndarray], task: Task, sources: Sources) -> str | None:
     """The first rule of the task's work that the evidence breaks, or None."""
-    images, labels = evidence["images"], evidence["labels"]
+    images = evidence["images"]
+    labels = evidence["labels"]
     fault = _shape_fault(evidence, task) or _epoch_fault(evidence, task, sources)
     if fault:
         return fault
     if task.work == "augmented":
         images = images[..., ::-1] + np.array(CAFFE_MEANS[::-1], np.float32)
         if images.min() < -0.5 or images.max() > 255.5:
-            return f"values are not caffe-preprocessed: undone, they span {images.min():.1f} to {images.max():.1f}"
+            span = f"{images.min():.1f} to {images.max():.1f}"
+            return f"values are not caffe-preprocessed: undone, they span {span}"
     checked = np.linspace(0, len(images) - 1, min(CHECKED, len(images))).astype(int)
     largest = task.rotation if task.work == "augmented" else 0.0
     with ThreadPoolExecutor() as executor:
-        matches = list(
-            executor.map(
-                partial(find_source, sources=sources, largest_angle=largest), images[checked]
-            )
-        )
-    return _match_fault(matches, labels[checked], sources) or _randomness_fault(matches, task)
+        find = partial(find_source, sources=sources, largest_angle=largest)
+        matches = list(executor.map(find, images[checked]))
+    return _match_fault(matches, labels[checked], sources) or randomness_fault(matches, task)
 
 
 def _shape_fault(evidence: Mapping[str, np.ndarray], task: Task) -> str | None:
-    images, labels = evidence["images"], evidence["labels"]
+    images = evidence["images"]
+    labels = evidence["labels"]
     dtype = np.dtype("float32" if task.work == "augmented" else "uint8")
     shape = (task.image_size, task.image_size, 3)
     if images.dtype != dtype or images.shape[1:] != shape:
@@ -125,27 +125,28 @@ def _shape_fault(evidence: Mapping[str, np.ndarray], task: Task) -> str | None:
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape != images.shape[:1]:
         return f"labels are {labels.dtype} {list(labels.shape)}, not one integer for each image"
     if set(evidence["sizes"].tolist()) != {task.batch_size}:
-        return (
-            f"batches hold {sorted(set(evidence['sizes'].tolist()))} images, not {task.batch_size}"
-        )
+        sizes = sorted(set(evidence["sizes"].tolist()))
+        return f"batches hold {sizes} images, not {task.batch_size}"
     return None
 
 
 def _epoch_fault(evidence: Mapping[str, np.ndarray], task: Task, sources: Sources) -> str | None:
-    seen, classes = evidence["labels_seen"], int(sources.labels.max()) + 1
+    seen = evidence["labels_seen"]
+    classes = int(sources.labels.max()) + 1
     if seen.min() < 0 or seen.max() >= classes:
         return f"labels span {seen.min()} to {seen.max()}, not 0 to {classes - 1}"
     # An epoch leaves out less than a batch, and a loader may let one epoch run into the next by as
     # much.
-    difference = np.abs(
-        np.bincount(seen, minlength=classes) - np.bincount(sources.labels, minlength=classes)
-    )
+    expected = np.bincount(sources.labels, minlength=classes)
+    difference = np.abs(np.bincount(seen, minlength=classes) - expected)
     if difference.max() > task.batch_size:
-        return f"class balance is off: an epoch's count of class {difference.argmax()} differs by {difference.max()}"
+        count = f"an epoch's count of class {difference.argmax()} differs by {difference.max()}"
+        return f"class balance is off: {count}"
     if evidence["distinct"] < 0.98 * len(seen):
         return f"an epoch of {len(seen)} images holds {evidence['distinct']} different ones"
     if evidence["repeated"] > 0.25:
-        return f"{evidence['repeated']:.0%} of the second epoch's views are those of the first, pixel for pixel"
+        share = f"{evidence['repeated']:.0%} of the second epoch's views"
+        return f"{share} are those of the first, pixel for pixel"
     return None
 
 
@@ -153,21 +154,24 @@ def _match_fault(matches: Sequence[Match], labels: np.ndarray, sources: Sources)
     strangers = sum(match.fit < MIN_FIT for match in matches)
     if strangers:
         worst = min(match.fit for match in matches)
-        return f"{strangers} of {len(matches)} pictures are no such view of a source file (worst fit {worst:.2f})"
+        pictures = f"{strangers} of {len(matches)} pictures"
+        return f"{pictures} are no such view of a source file (worst fit {worst:.2f})"
     wrong = sum(
         sources.labels[match.source] != label for match, label in zip(matches, labels, strict=True)
     )
     return f"{wrong} of {len(matches)} labels are not those of the pictures" if wrong > 1 else None
 
 
-def _randomness_fault(matches: Sequence[Match], task: Task) -> str | None:
+def randomness_fault(matches: Sequence[Match], task: Task) -> str | None:
+    """What of an augmentation is missing in pictures that were traced, or None."""
     if len(matches) < CHECKED:
         return None
     if len({match.mirrored for match in matches}) < 2:
         return f"all of {len(matches)} pictures are mirrored alike"
     angles = np.array([match.angle for match in matches])
     if task.work == "augmented" and not 0.25 * task.rotation < angles.std() < task.rotation:
-        return f"angles spread by {angles.std():.1f} degrees, not by U(-{task.rotation:g}, {task.rotation:g})"
+        expected = f"U(-{task.rotation:g}, {task.rotation:g})"
+        return f"angles spread by {angles.std():.1f} degrees, not by {expected}"
     if np.abs([match.offset for match in matches]).max() < 2 * REDUCE:
         return "all windows are at the centre"
     return None
@@ -236,7 +240,8 @@ def _slide(templates: np.ndarray, source: np.ndarray) -> tuple[float, int, tuple
         The best fit, the template that has it, and the offset of its centre from the picture's, (y,
         x) at full size.
     """
-    side, shape = templates.shape[1], source.shape[:2]
+    side = templates.shape[1]
+    shape = source.shape[:2]
     spectrum = fft.rfft2(source, axes=(0, 1)) * fft.rfft2(templates, s=shape, axes=(1, 2)).conj()
     product = fft.irfft2(spectrum.sum(-1), s=shape, axes=(1, 2))[
         :, : shape[0] - side + 1, : shape[1] - side + 1

@@ -10,12 +10,14 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 
+from ..contestants.task import IMAGE_SIZE
 from .rows import BASELINE, Row
 
 BATCH_SIZES = (16, 32, 64, 256)
 IMAGE_SIZES = (224, 256, 448)  # pixels, side of the window
 IMAGES = (1_000, 10_000, 100_000)  # streamed
-COLD = 10_000  # images; of IMAGES, the number that is also read from a disk whose pages are not in memory
+# Of IMAGES, the number that is also read from a disk whose pages are not in memory.
+COLD = 10_000
 MEMORY, RAW, JPEG, ORIGINAL, DEVICE = (
     f"sentiflow-{name}"
     for name in ("memory", "none-raw256", "none-jpeg256", "none-original", "device")
@@ -42,7 +44,7 @@ class Point:
     contestant: str
     work: str
     batch_size: int = 32
-    image_size: int = 256
+    image_size: int = IMAGE_SIZE
     images: int
     cores: int
     pages: str = "warm"

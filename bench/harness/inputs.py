@@ -1,13 +1,12 @@
-"""The input of a benchmark: prepared storages, and the same images as source files in class folders."""
+"""The input of a benchmark: prepared storages, and the same images in class folders."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ import tensorflow_datasets as tfds
 
 from sentiflow import pipeline
 
+from .modules import command_line, run_module
 from .settings import Settings
+from .storages import STORAGES, parse, plain_source
 
 DEMO = Path("demo")  # in the user's working directory
-STORAGES = ("original", "raw256", "jpeg256")
 
 
 def sample_folders(images: int) -> tuple[Path, Path]:
@@ -47,29 +47,37 @@ def prepare(settings: Settings, storages: tuple[str, ...] = STORAGES) -> tuple[s
         manual_dir = manual_dir or str(photos)
     reasons = _missing(settings.dataset, storages, data_dir)
     if len(reasons) == len(storages) and settings.data_dir is None and settings.manual_dir is None:
-        _command(
-            "sentiflow.builders.sample",
-            str(photos),
-            "--dataset",
-            settings.dataset,
-            "--images",
-            str(settings.images),
-        )
+        options = ("--dataset", settings.dataset, "--images", str(settings.images))
+        _command("sentiflow.builders.sample", str(photos), *options)
     if reasons and manual_dir is not None:
-        # Without a name, one command builds all storages of the usual size.
-        every = set(reasons) >= set(STORAGES)
-        for config in [None] * every + [
-            name for name in reasons if not every or name not in STORAGES
-        ]:
-            build(settings.dataset, config, manual_dir=manual_dir, data_dir=data_dir)
+        for config in _configs(reasons):
+            build_storage(settings.dataset, config, manual_dir=manual_dir, data_dir=data_dir)
         reasons = _missing(settings.dataset, storages, data_dir)
     if len(reasons) == len(storages):
         raise pipeline.InputError(next(iter(reasons.values())))
     return data_dir, reasons
 
 
-def build(dataset: str, config: str | None, *, manual_dir: str, data_dir: str) -> None:
-    """Runs `tfds build` for one storage, such as "raw256" or, of another size, "raw448", or for all usual ones."""
+def _configs(missing: Iterable[str]) -> list[str | None]:
+    """What `build_storage` is called with.
+
+    None stands for all storages of the usual size at once.
+    """
+    if not set(STORAGES) <= set(missing):
+        return list(missing)
+    return [None, *(name for name in missing if name not in STORAGES)]
+
+
+def build_storage(dataset: str, config: str | None, *, manual_dir: str, data_dir: str) -> None:
+    """Runs `tfds build`.
+
+    Args:
+        dataset: its name.
+        config: the storage, such as "raw256" or, of another size, "raw448"; None builds all of the
+            usual size.
+        manual_dir: of the photographs.
+        data_dir: of the result.
+    """
     # The builders are found, not imported: what is used of them is the command.
     package = importlib.util.find_spec("sentiflow.builders")
     folder = Path(str(package and package.origin)).parent / dataset
@@ -79,10 +87,9 @@ def build(dataset: str, config: str | None, *, manual_dir: str, data_dir: str) -
         )
     options = ("--manual_dir", os.path.abspath(manual_dir), "--data_dir", os.path.abspath(data_dir))
     if config and config not in STORAGES:
-        storage = config.rstrip("0123456789")
-        config = json.dumps({"storage": storage, "image_size": int(config.removeprefix(storage))})
-    one = ("--config", config) if config else ()
-    _command("tensorflow_datasets.scripts.cli.main", "build", str(folder), *options, *one)
+        config = json.dumps(parse(config).options)
+    choice = ("--config", config) if config else ()
+    _command("tensorflow_datasets.scripts.cli.main", "build", str(folder), *options, *choice)
 
 
 def export_photos(
@@ -95,14 +102,12 @@ def export_photos(
     pixels as `.npy`.
     """
     classes = pipeline.open(f"{dataset}/{storage}", data_dir=data_dir).class_names
-    folders = [
-        folder / f"{label:03d}-{title}" for label, title in enumerate(classes)
-    ]  # so that order is by label
+    # Numbers, so that the order of the folders is that of the labels.
+    folders = [folder / f"{label:03d}-{title}" for label, title in enumerate(classes)]
     for class_folder in folders:
         class_folder.mkdir(parents=True)
-    for i, (image, label) in enumerate(
-        read_plain(dataset, storage, split=split, data_dir=data_dir)
-    ):
+    examples = read_plain(dataset, storage, split=split, data_dir=data_dir)
+    for i, (image, label) in enumerate(examples):
         if isinstance(image, np.ndarray):
             np.save(folders[label] / f"{i:06d}.npy", image)
         else:
@@ -111,27 +116,23 @@ def export_photos(
     return folder
 
 
-def plain_source(storage: str) -> str:
-    """The storage from which `read_plain` makes what it gives."""
-    return storage.replace("jpeg", "raw")
-
-
 def read_plain(
     dataset: str, storage: str, *, split: str, data_dir: str
 ) -> Iterator[tuple[Any, int]]:
-    """Yields each image of a split as loaders other than ours want it, file bytes or uint8 [h, w, 3], and its label.
+    """Yields each image of a split as loaders other than ours want it, and its label.
 
-    Of the storage `jpeg` these are JPEG files of the same pixels, quality and subsampling, but
-    without restart markers
-    and index: only our windows gain by them, and they slow down who decodes a whole file.
+    An image is the bytes of a file, or uint8 [h, w, 3]. Of the storage `jpeg` these are JPEG files
+    of the same pixels, quality and subsampling, but without restart markers and index: only our
+    windows gain by them, and they slow down who decodes a whole file.
     """
-    for image, label in read_stored(
-        f"{dataset}/{plain_source(storage)}", split=split, data_dir=data_dir
-    ):
-        yield (_plain_jpeg(image) if storage.startswith("jpeg") else image), label
+    encode = parse(storage).form == "jpeg"
+    name = f"{dataset}/{plain_source(storage)}"
+    for image, label in read_stored(name, split=split, data_dir=data_dir):
+        yield (plain_jpeg(image) if encode else image), label
 
 
-def _plain_jpeg(pixels: np.ndarray) -> bytes:
+def plain_jpeg(pixels: np.ndarray) -> bytes:
+    """A JPEG file of pixels, uint8 [h, w, 3], as the builders compress them, without restarts."""
     import tensorflow as tf  # not above: a JAX backend must be loaded before it
 
     # TensorFlow's encoder, because Pillow's fails at noise, for which its buffer is too small.
@@ -142,9 +143,10 @@ def _plain_jpeg(pixels: np.ndarray) -> bytes:
 
 
 def read_stored(name: str, *, split: str, data_dir: str) -> Iterator[tuple[Any, int]]:
-    """Yields what is stored of each image of a split, file bytes or uint8 [h, w, 3], and its label.
+    """Yields what is stored of each image of a split, and its label.
 
-    TFDS reads it; of the pipeline is only which images belong to the split.
+    An image is the bytes of a file, or uint8 [h, w, 3]. TFDS reads it; of the pipeline is only
+    which images belong to the split.
     """
     names = set(pipeline.open(name, data_dir=data_dir).files(split))
     dataset, _, config = name.partition("/")
@@ -172,13 +174,12 @@ def _missing(dataset: str, storages: tuple[str, ...], data_dir: str) -> dict[str
     return reasons
 
 
+def count_images(settings: Settings, storage: str, data_dir: str) -> int:
+    """The images of the settings' split, as a storage holds them."""
+    dataset = pipeline.open(f"{settings.dataset}/{storage}", data_dir=data_dir)
+    return len(dataset.files(settings.split))
+
+
 def _command(module: str, *arguments: str) -> None:
-    shown = " ".join(["python -m", module, *arguments])
-    print(f"$ {shown}", file=sys.stderr, flush=True)
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=environment
-    )
-    if done.returncode:
-        last = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()][-1:]
-        raise pipeline.InputError(f"`{shown}` failed: {''.join(last) or 'it printed nothing'}")
+    print(f"$ {command_line(module, *arguments)[1:-1]}", file=sys.stderr, flush=True)
+    run_module(module, *arguments)

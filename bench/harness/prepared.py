@@ -1,4 +1,4 @@
-"""Other loaders' environments and formats: which Python runs a contestant, and its own copy of the stored images.
+"""Other loaders' environments and formats: their Pythons, and their own copies of the images.
 
 A copy is made once, outside every clock, in `DATA_DIR/peers`, and made anew when the storage that
 it comes from changes.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,7 +16,9 @@ from pathlib import Path
 from sentiflow.pipeline import InputError
 
 from ..contestants.task import Contestant, Task
-from .inputs import export_photos, plain_source
+from .inputs import export_photos
+from .modules import run_module
+from .storages import plain_source
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = REPOSITORY / ".peers"  # made by `make peers`
@@ -25,7 +26,10 @@ FILES = "files"  # the form that needs no writer: class folders
 
 
 def find_python(environment: str) -> str | None:
-    """The interpreter of an environment of `make peers`, this one for ""; None where it is not installed."""
+    """The interpreter of an environment of `make peers`; None where it is not installed.
+
+    Without a name, the one that runs this.
+    """
     if not environment:
         return sys.executable
     folder = ENVIRONMENTS / environment
@@ -33,13 +37,15 @@ def find_python(environment: str) -> str | None:
 
 
 def variables() -> dict[str, str]:
-    """The environment variables of a contestant's process, which finds `bench` whatever Python it runs on."""
+    """The environment of a contestant's process, which finds `bench` whatever Python runs it."""
     paths = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def provide(entry: Contestant, task: Task, python: str) -> str:
-    """The folder with the images of a task in the contestant's form, written if it is not there; "" without a form.
+    """The folder with the images of a task in the contestant's form; "" without a form.
+
+    It is written if it is not there.
 
     Raises:
         InputError: it cannot be written.
@@ -79,13 +85,13 @@ def _write(form: str, task: Task, python: str, folder: Path) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="export-", dir=folder) as name:
         export = _export(task, Path(name) / "images")
-        command = [python, "-m", "bench.worker.writers", form, str(export), str(folder / "images")]
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=variables(), stdin=subprocess.DEVNULL
+        run_module(
+            "bench.worker.writers",
+            *(form, str(export), str(folder / "images")),
+            task=f"the writer of {form}",
+            python=python,
+            variables=variables(),
         )
-    if done.returncode:
-        last = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-1:]
-        raise InputError(f"the writer of {form} failed: {''.join(last) or done.returncode}")
 
 
 def _export(task: Task, folder: Path) -> Path:

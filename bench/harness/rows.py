@@ -1,21 +1,22 @@
-"""Rows: one result each, with all that is needed to judge it. Tables and plots are made from them."""
+"""Rows: one result each, with all that is needed to judge it.
+
+Tables and plots are made from them.
+"""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 import functools
-import importlib.metadata
 import json
-import os
-import platform
-import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sentiflow.machine import commit, hardware, software
+
 from ..contestants import CONTESTANTS
-from ..contestants.task import Kind
+from ..contestants.task import IMAGE_SIZE, Kind
 
 PACKAGES = (
     "tensorflow",
@@ -92,7 +93,7 @@ class Row:
     start_seconds: float | None = None
     peak_anonymous_mib: float | None = None
     peak_total_mib: float | None = None
-    image_size: int = 256
+    image_size: int = IMAGE_SIZE
     pages: str = "warm"
     emulate: float | None = None
     utilisation: float | None = None
@@ -125,20 +126,22 @@ def kind_of(contestant: str) -> Kind:
 
 
 def with_ratios(rows: Sequence[Row]) -> list[Row]:
-    """The rows, each compared with the original generator at the same work, in front of the same accelerator."""
+    """The rows, each compared with the original generator.
+
+    That is, at the same work and in front of the same accelerator.
+    """
     base = {
         (row.work, row.emulate): row.images_per_second
         for row in rows
         if row.contestant == BASELINE and row.images_per_second
     }
-    return [
-        dataclasses.replace(
-            row, ratio_to_original=row.images_per_second / base[row.work, row.emulate]
-        )
-        if row.images_per_second and (row.work, row.emulate) in base
-        else row
-        for row in rows
-    ]
+    return [_compared(row, base.get((row.work, row.emulate))) for row in rows]
+
+
+def _compared(row: Row, base: float | None) -> Row:
+    if not row.images_per_second or not base:
+        return row
+    return dataclasses.replace(row, ratio_to_original=row.images_per_second / base)
 
 
 def write_json(rows: Iterable[Row], path: Path) -> None:
@@ -158,7 +161,10 @@ def read_json(path: Path) -> list[Row]:
 
 
 def write_csv(rows: Iterable[Row], path: Path) -> None:
-    """Writes a table with a header; windows are separated by blanks, the environment has a column for each entry."""
+    """Writes a table with a header.
+
+    Windows are separated by blanks; the environment has a column for each entry.
+    """
     flat = []
     for row in rows:
         values = dataclasses.asdict(row)
@@ -177,55 +183,9 @@ def write_csv(rows: Iterable[Row], path: Path) -> None:
 @functools.cache
 def environment() -> dict[str, Any]:
     """Machine and versions, as they stand beside every result."""
-    versions = {name: version(name) for name in PACKAGES}
-    return {
-        "cpu": _cpu_model(),
-        "cores": cores(),
-        "memory_gib": round(_memory_bytes() / 2**30, 1),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        **versions,
-    }
+    return hardware() | software(PACKAGES)
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@functools.cache
-def commit() -> str | None:
-    """The checked-out commit of this software, with "-dirty" where files differ from it; None outside a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return None
-    return done.stdout.strip() or None
-
-
-def version(package: str) -> str | None:
-    """The installed version of a package; None where it is not installed."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.machine(),
-    )
-
-
-def _memory_bytes() -> int:
-    import psutil
-
-    return int(psutil.virtual_memory().total)
+def provenance() -> dict[str, Any]:
+    """The fields of a row that say what it was measured with."""
+    return {"commit": commit(), "environment": environment()}

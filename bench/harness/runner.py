@@ -1,4 +1,4 @@
-"""Starts the process of a contestant, judges its evidence, and turns what it measured into a row."""
+"""Starts the process of a contestant, judges its evidence, and makes a row of what it measured."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from typing import Any
 import numpy as np
 
 from sentiflow import pipeline
+from sentiflow.machine import cores
 
 from ..contestants.task import Contestant, Task
 from ..worker.job import GO, READY, Job
 from . import prepared
-from .rows import Row, commit, cores, environment
+from .modules import QUIET, last_line
+from .rows import Row, provenance
 from .settings import Settings
 
 SLOWEST = 5.0  # images/s; a contestant that is slower is given up
 PATIENCE = 120.0  # seconds, for start-up and compilation of a loader
-COMPILING = 900.0  # seconds, for those of a training step; a GPU that TensorFlow has no code for takes minutes
+# Seconds, for those of a training step; a GPU that TensorFlow has no code for takes minutes.
+COMPILING = 900.0
 
 Judge = Callable[[Mapping[str, np.ndarray], Task], str | None]
 
@@ -34,7 +37,7 @@ Judge = Callable[[Mapping[str, np.ndarray], Task], str | None]
 def make_task(
     entry: Contestant, settings: Settings, *, work: str, data_dir: str, photos: str, images: int
 ) -> Task:
-    """What a contestant is asked to do; geometry and rotation are the defaults of `pipeline.Settings`."""
+    """What a contestant is asked to do; its geometry and rotation are the pipeline's defaults."""
     defaults = pipeline.Settings().training()
     return Task(
         work=work,
@@ -52,6 +55,11 @@ def make_task(
         seed=settings.seed,
         cores=cores(),
     )
+
+
+def absent_row(entry: Contestant, task: Task, settings: Settings, reason: str) -> Row:
+    """The row of a contestant that cannot be measured, and why."""
+    return make_row(entry, task, settings, {"status": f"absent: {reason}"})
 
 
 def run(
@@ -77,7 +85,14 @@ def run(
 def emulate(
     entry: Contestant, task: Task, settings: Settings, judge: Judge | None, rates: Sequence[float]
 ) -> list[Row]:
-    """Times a contestant in front of emulated accelerators of so many images/s, slowest first, all in one process.
+    """Times a contestant in front of emulated accelerators, all in one process.
+
+    Args:
+        entry: the contestant.
+        task: what it has to do.
+        settings: seconds and windows.
+        judge: as in `run`.
+        rates: of the accelerators, images/s, slowest first.
 
     Returns:
         A row for each accelerator, up to the first that it keeps less than half busy.
@@ -91,7 +106,7 @@ def _run(
     python = prepared.find_python(entry.environment)
     if python is None:
         missing = f"no environment {entry.environment!r}; install it with: make peers"
-        return [make_row(entry, task, settings, {"status": f"absent: {missing}"})]
+        return [absent_row(entry, task, settings, missing)]
     try:
         task = dataclasses.replace(task, prepared=prepared.provide(entry, task, python))
     except pipeline.InputError as error:
@@ -114,7 +129,7 @@ def run_step(entry: Contestant, task: Task, settings: Settings, step: dict[str, 
     """Times the real training step with what the contestant feeds it, in a process of its own.
 
     Args:
-        entry: the contestant, or `bench.training.CEILING`.
+        entry: the contestant, or `bench.harness.real_step.CEILING`.
         task: what it has to do beforehand.
         settings: seconds and windows.
         step: `train` and `inputs`, the fields of `TrainSettings` and `pipeline.Settings`.
@@ -147,10 +162,9 @@ def make_row(entry: Contestant, task: Task, settings: Settings, result: Mapping[
         dataset=task.dataset,
         images=task.images,
         seconds=settings.seconds,
-        commit=commit(),
-        environment=environment(),
         deviation=entry.deviation,
         kind=entry.kind,
+        **provenance(),
         **values,
     )
 
@@ -161,31 +175,33 @@ def _result(
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         (folder / "job.json").write_text(json.dumps(dataclasses.asdict(job)), encoding="utf-8")
-        limit = (
-            patience + 2 * job.seconds * max(len(job.emulate), 1) + 2 * job.task.images / SLOWEST
-        )
-        with (
-            open(folder / "log", "w", encoding="utf-8") as log,
-            _process(python, folder, log, limit) as process,
-        ):
+        limit = patience + _duration(job)
+        with _process(python, folder, limit) as process:
             fault = _judge(process, folder, job.task, judge)
             process.communicate(f"{GO}\n" if fault is None else "stop\n")
         if fault is not None:
             return {"status": f"wrong: {fault}"}
         with contextlib.suppress(FileNotFoundError):
             return dict(json.loads((folder / "result.json").read_text(encoding="utf-8")))
-        return {"status": f"failed: {_last_line(folder / 'log', process.returncode, limit)}"}
+        return {"status": f"failed: {_reason(folder / 'log', process.returncode, limit)}"}
+
+
+def _duration(job: Job) -> float:
+    """The most seconds that the job itself may take, before the clock starts and behind it."""
+    windows = 2 * job.seconds * max(len(job.emulate), 1)
+    return windows + 2 * job.task.images / SLOWEST
 
 
 @contextlib.contextmanager
-def _process(python: str, folder: Path, log: Any, limit: float) -> Iterator[subprocess.Popen[str]]:
-    """The worker, which is gone when the context ends: when it is done, after `limit` seconds, or on an error here."""
+def _process(python: str, folder: Path, limit: float) -> Iterator[subprocess.Popen[str]]:
+    """The worker, its log in the folder; gone when the context ends, or after `limit` seconds."""
     command = [python, "-m", "bench.worker", str(folder)]
-    quiet = {**prepared.variables(), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=log, text=True, env=quiet
-    ) as process:
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    variables = {**prepared.variables(), **QUIET}
+    with (
+        open(folder / "log", "w", encoding="utf-8") as log,
+        subprocess.Popen(command, stderr=log, env=variables, **pipes) as process,
+    ):
         timer = threading.Timer(limit, process.kill)
         timer.daemon = True
         timer.start()
@@ -206,12 +222,7 @@ def _judge(
         return judge(evidence, task)
 
 
-def _last_line(log: Path, status: int, limit: float) -> str:
-    lines = [
-        line.strip()
-        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
-        if line.strip()
-    ]
+def _reason(log: Path, status: int, limit: float) -> str:
     if status == -9:
         return f"no result after {limit:.0f} s, or killed for want of memory"
-    return lines[-1] if lines else f"exit status {status}"
+    return last_line(log.read_text(encoding="utf-8", errors="replace")) or f"exit status {status}"

@@ -1,4 +1,4 @@
-"""What the benchmarks' command lines take: one frozen dataclass, from which the options are made."""
+"""What the benchmarks' command lines take: frozen dataclasses, from which options are made."""
 
 from __future__ import annotations
 

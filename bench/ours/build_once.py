@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from ..harness.storages import parse
 from ..worker.clock import Usage
 
 
@@ -30,14 +31,13 @@ def build_once(
 
     tf.train.Example()  # tensorflow is imported when it is first used
     make_builder = importlib.import_module(f"sentiflow.builders.{dataset}").Builder
-    stem = storage.rstrip("0123456789")
-    size = {"image_size": int(storage.removeprefix(stem))} if stem != storage else {}
     config = dataclasses.replace(
-        make_builder.BUILDER_CONFIGS[0], name="", description=None, storage=stem, **size
+        make_builder.BUILDER_CONFIGS[0], name="", description=None, **parse(storage).options
     )
     builder = make_builder(data_dir=data_dir, config=config)
     options = tfds.download.DownloadConfig(manual_dir=manual_dir)
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall = time.perf_counter()
+    cpu = time.process_time()
     with Usage(interval=0.5) as usage, contextlib.redirect_stdout(sys.stderr):
         builder.download_and_prepare(download_config=options)
     return {

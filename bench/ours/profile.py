@@ -1,8 +1,8 @@
-"""What the accelerator does during training steps: a trace by JAX's profiler, reduced to shares of the time.
+"""What the accelerator does during training steps: a trace, reduced to shares of the time.
 
-It tells what is left to gain where the input is no longer waited for: the time without any
-operation, copies from the host, and the operations that take most. The trace itself can be opened
-in TensorBoard or in Perfetto.
+JAX's profiler makes it. It tells what is left to gain where the input is no longer waited for: the
+time without any operation, copies from the host, and the operations that take most. The trace
+itself can be opened in TensorBoard or in Perfetto.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from ..show.table import rich_table
 
 STEPS = 20
 SHOWN = 12  # kinds of operation
-NAME = re.compile(
-    r"[._-]?\d+(?=[._-]|$)"
-)  # the numbers by which a compiler tells operations of one kind apart
+# The numbers by which a compiler tells operations of one kind apart.
+NAME = re.compile(r"[._-]?\d+(?=[._-]|$)")
 
 
 class Operation(NamedTuple):
@@ -52,7 +51,10 @@ def trace(network: Any, stream: Iterable[Any], folder: Path) -> dict[str, Any]:
 
 
 def operations(profile: Any) -> Iterator[Operation]:
-    """What an accelerator's streams did; on a machine without one, what the host did for compiled programs."""
+    """What an accelerator's streams did.
+
+    On a machine without one, what the host did for compiled programs.
+    """
     planes = list(profile.planes)
     devices = [plane for plane in planes if plane.name.startswith("/device:")]
     for plane in devices or planes:
@@ -76,12 +78,14 @@ def summarise(done: Sequence[Operation]) -> dict[str, Any]:
     """
     if not done:
         return {"seconds": 0.0, "busy": 0.0, "operations": [], "groups": {}}
-    busy, reached = 0.0, float("-inf")
+    busy = 0.0
+    reached = float("-inf")
     for _, start, end in sorted(done, key=lambda operation: operation.start):
         busy += max(end - max(start, reached), 0.0)
         reached = max(reached, end)
     span = max(operation.end for operation in done) - min(operation.start for operation in done)
-    spent, calls = Counter[str](), Counter(operation.kind for operation in done)
+    spent = Counter[str]()
+    calls = Counter(operation.kind for operation in done)
     for kind, start, end in done:
         spent[kind] += end - start  # type: ignore[assignment]
     total = sum(spent.values())
@@ -109,9 +113,10 @@ GROUPS = {
 }
 OTHERS = "other kernels, element by element"
 ADVICE = {
-    "convolutions and matrix products": "only another number format or faster kernels would shorten these",
-    OTHERS: "normalisation, additions and activations that were not fused into a convolution are among them: folding "
-    "BatchNormalization takes most of these away",
+    "convolutions and matrix products": "only another number format or faster kernels would "
+    "shorten these",
+    OTHERS: "normalisation, additions and activations that were not fused into a convolution are "
+    "among them: folding BatchNormalization takes most of these away",
     "gathers": "these are the view: fewer checks and words of four bytes would shorten them",
     "copies and conversions": "weights that are held in the format of the computation need none",
     "copies between host and accelerator": "the tier device needs next to none",
@@ -120,7 +125,10 @@ SLIGHT = 0.03  # share of the time below which nothing is advised
 
 
 def words(summary: dict[str, Any]) -> list[str]:
-    """What is left of the time, the largest share first, and what would take it away: a sentence each."""
+    """What is left of the time, the largest share first, a sentence each.
+
+    Each says what would take it away.
+    """
     if not summary["operations"]:
         return ["The profiler saw no operation."]
     shares = Counter[str]()
@@ -144,7 +152,8 @@ def group_of(kind: str) -> str:
 
 def table(contestant: str, summary: dict[str, Any]) -> Table:
     """The shares, the largest first."""
-    title = f"profile of {STEPS} steps fed by {contestant}: idle {1 - summary['busy']:.1%} of {summary['seconds']:.2f} s"
+    idle = f"idle {1 - summary['busy']:.1%} of {summary['seconds']:.2f} s"
+    title = f"profile of {STEPS} steps fed by {contestant}: {idle}"
     lines = [
         (operation["kind"][:80], f"{operation['share']:.1%}", f"{operation['calls']:,}")
         for operation in summary["operations"]

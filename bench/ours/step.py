@@ -68,7 +68,11 @@ def _record(job: Job) -> Record:
 
 
 def feed(job: Job, record: Record) -> tuple[Any, Waited]:
-    """What `fit` is to take its batches from, and the seconds that it has waited for them so far."""
+    """What `fit` is to take its batches from.
+
+    Returns:
+        The stream, and a function of the seconds that were waited for it so far.
+    """
     if job.function == CONSTANT:
         return constant_batches(record), lambda: 0.0
     if job.task.tier != "-":
@@ -97,8 +101,12 @@ def _repeat(batch: Any) -> Iterator[Any]:
 
 
 def _generated(job: Job, record: Record) -> tf.data.Dataset:
-    """The batches of a contestant; they are caffe-preprocessed, whatever the backbone takes: it takes them as fast."""
-    size, batch_size = record.inputs.evaluation().image_size, record.inputs.batch_size
+    """The batches of a contestant.
+
+    They are caffe-preprocessed, whatever the backbone takes: it takes them as fast.
+    """
+    size = record.inputs.evaluation().image_size
+    batch_size = record.inputs.batch_size
     loader = find_loader(job.function)
     signature = (
         tf.TensorSpec((batch_size, size, size, 3), tf.float32),
@@ -137,11 +145,13 @@ class Windows(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.async_safe = asynchronous
-        self._seconds, self._windows, self._waited, self._usage = seconds, windows, waited, usage
+        self._seconds = seconds
+        self._windows = windows
+        self._waited = waited
+        self._usage = usage
         self._lock = threading.Lock()
-        self._marks: list[
-            tuple[int, float, float, float]
-        ] = []  # steps, time, seconds waited, seconds of processor
+        # Steps, time, seconds waited, seconds of processor.
+        self._marks: list[tuple[int, float, float, float]] = []
 
     @property
     def over(self) -> bool:
@@ -149,7 +159,10 @@ class Windows(keras.callbacks.Callback):
         return len(self._marks) == self._windows + 2
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Ends a window when it is long enough; the step is done, since Keras hands its loss over."""
+        """Ends a window when it is long enough.
+
+        The step is done, since Keras hands its loss over.
+        """
         with self._lock:
             now = time.perf_counter()
             if self._marks and (
@@ -168,13 +181,9 @@ class Windows(keras.callbacks.Callback):
         steps, seconds, waited, cpu = (
             last - first for first, last in zip(marks[0], marks[-1], strict=True)
         )
+        timed = [((end[0] - start[0]) * batch_size, end[1] - start[1]) for start, end in pairs]
         return {
-            **summarise(
-                [
-                    ((after[0] - before[0]) * batch_size, after[1] - before[1])
-                    for before, after in pairs
-                ]
-            ),
+            **summarise(timed),
             "waiting_share": min(waited / seconds, 1.0),
             "cpu_seconds_per_image": cpu / (steps * batch_size),
         }

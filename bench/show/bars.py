@@ -12,14 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from ..harness.rows import BASELINE, Row
+from .figure import colour_of, style_panel, write
 from .table import cells, setting
 
-OURS, OTHERS, ABSENT = "#1f77b4", "#9aa3ad", "#c0392b"
-
-
-def colour_of(row: Row) -> str:
-    """Blue for the loaders of this software, grey for all others."""
-    return OURS if row.kind == "ours" else OTHERS
+ABSENT = "#c0392b"
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
@@ -37,10 +33,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         _draw_panel(panel, work, [row for row in rows if row.work == work])
     panels[-1].set_xlabel("images/s, median (logarithmic); black: slowest to fastest window")
     title = f"Image loading, {rows[0].dataset}, batch {rows[0].batch_size}"
-    figure.suptitle(title, x=0.01, ha="left", weight="bold")
-    figure.supxlabel(setting(rows[0]), fontsize=6.5, color="#666666", x=0.01, ha="left")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    write(figure, path, title=title, foot=setting(rows[0]))
 
 
 def _draw_panel(axes: Axes, work: str, rows: Sequence[Row]) -> None:
@@ -52,18 +45,18 @@ def _draw_panel(axes: Axes, work: str, rows: Sequence[Row]) -> None:
     for y, row in enumerate(rows):
         _label_bar(axes, y, row)
     axes.set_title(f"work: {work}", loc="left", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
+    style_panel(axes, "x")
 
 
 def _label_bar(axes: Axes, y: int, row: Row) -> None:
     if row.images_per_second is None:
-        left, text = axes.get_xlim()[0] * 1.1, textwrap.shorten(row.status, 100)
-        axes.text(left, y, text, va="center", fontsize=8, color=ABSENT)
+        reason = textwrap.shorten(row.status, 100)
+        axes.text(axes.get_xlim()[0] * 1.1, y, reason, va="center", fontsize=8, color=ABSENT)
         return
-    slowest, fastest = min(row.windows), max(row.windows)
-    axes.plot([slowest, fastest], [y, y], color="black", linewidth=1.2, solid_capstyle="butt")
+    fastest = max(row.windows)
+    axes.plot(
+        [min(row.windows), fastest], [y, y], color="black", linewidth=1.2, solid_capstyle="butt"
+    )
     compared = row.ratio_to_original is not None and row.contestant != BASELINE
     ratio = f"   {row.ratio_to_original:.1f}x" if compared else ""
     axes.text(fastest * 1.03, y, f" {cells(row)[0]}{ratio}", va="center", fontsize=9)

@@ -1,4 +1,7 @@
-"""Tables and small multiples of `bench.scaling`: a table and a column of panels for each axis of its grid."""
+"""Tables and small multiples of `bench.scaling`.
+
+There is a table and a column of panels for each axis of its grid.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from rich.console import Console
 
-from ..harness.grid import DEVICE, JPEG, MEMORY, ORIGINAL, RAW, point_of
+from ..harness.grid import DEVICE, JPEG, MEMORY, ORIGINAL, RAW, Point, point_of
 from ..harness.rows import BASELINE, Row
+from .diagnosis import OCCUPIED, occupation
+from .figure import style_panel, write
 from .table import cells, pipes, setting
 
 AXES = {
@@ -30,15 +35,27 @@ STYLES = {
     "original-all": ("#9aa3ad", "--"),
     BASELINE: ("#5f6b76", "--"),
 }
+FALL = 0.1  # share of the rate; less is not worth a remark
 Cell = Callable[[Row], str]
 
 
+def progress(row: Row) -> str:
+    """A row as one line of progress."""
+    point = point_of(row)
+    size = f"batch {point.batch_size}, {point.image_size} px"
+    setting = f"{size}, {point.images:,} images, {point.cores} cores, {row.pages}"
+    return f"{row.work:10} {row.contestant:24} {setting}: {cells(row)[0]} images/s  {row.status}"
+
+
 def series(rows: Sequence[Row], axis: str) -> dict[tuple[str, str], list[Row]]:
-    """By work and contestant, the rows that differ in one value of the grid alone, in its order; at least two each."""
+    """By work and contestant, the rows that differ in one value of the grid alone.
+
+    They come in the order of the value, at least two of each.
+    """
     points = [(row, point_of(row)) for row in rows if row.images_per_second is not None]
     usual = {
-        "batch_size": 32,
-        "image_size": 256,
+        "batch_size": Point.batch_size,
+        "image_size": Point.image_size,
         "images": min(point.images for _, point in points),
         "cores": max(point.cores for _, point in points),
         "pages": "warm",
@@ -56,20 +73,58 @@ def series(rows: Sequence[Row], axis: str) -> dict[tuple[str, str], list[Row]]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """A table for each axis, and below them what was not measured, and the machine."""
+    """A table for each axis, and below them remarks, what was not measured, and the machine."""
     host = "tier device: processor time that the host spends, ms a step"
     parts = [_table(rows, axis, "images/s", _rate) for axis in AXES]
+    parts.insert(1, _remark_on_batches(rows))
     parts.append(_table(rows, "images", "peak memory that no file backs, MiB", _memory))
     parts += [_table(rows, axis, "first batch, s", _first) for axis in ("images", "pages")]
     parts += [_table(rows, axis, host, _step, host=True) for axis in ("images", "batch_size")]
     failed = [f"* {row.contestant}, {row.work}: {row.status}" for row in rows if row.status != "ok"]
-    return "\n\n".join(
-        [
-            *filter(None, parts),
-            *(["\n".join(dict.fromkeys(failed))] if failed else []),
-            setting(rows[0]),
-        ]
+    parts += ["\n".join(dict.fromkeys(failed)), setting(rows[0])]
+    return "\n\n".join(filter(None, parts))
+
+
+def _remark_on_batches(rows: Sequence[Row]) -> str:
+    points = remarks(rows)
+    start = "Larger batches are not faster everywhere. Against each loader's best size:\n"
+    end = (
+        "\nBusy cores that spend more on an image do not wait for anything: the same work has "
+        "become dearer. What takes the time, these rows do not tell."
     )
+    return "\n".join([start, *points, end]) if points else ""
+
+
+def remarks(rows: Sequence[Row]) -> list[str]:
+    """What the rows say of rates that fall with larger batches, a point for each loader."""
+    lines = series(rows, "batch_size").items()
+    return [_fall(*key, line) for key, line in lines if key[1] != DEVICE and _falls(line)]
+
+
+def _falls(rows: Sequence[Row]) -> bool:
+    """Whether the largest batch is slower than the fastest one by more than the windows differ."""
+    best = _fastest(rows)
+    share = (rows[-1].images_per_second or 0.0) / (best.images_per_second or 1.0)
+    noise = max(best.spread or 0.0, rows[-1].spread or 0.0) / 2
+    return 1 - share > max(FALL, noise)
+
+
+def _fastest(rows: Sequence[Row]) -> Row:
+    return max(rows, key=lambda row: row.images_per_second or 0.0)
+
+
+def _fall(work: str, contestant: str, rows: Sequence[Row]) -> str:
+    best = _fastest(rows)
+    last = rows[-1]
+    factor = (best.images_per_second or 0.0) / (last.images_per_second or 1.0)
+    sizes = f"in batches of {last.batch_size} than of {best.batch_size}"
+    before, after = (1000 * (row.cpu_seconds_per_image or 0.0) for row in (best, last))
+    cost = f"{before:.2f} ms of processor time an image become {after:.2f}"
+    busy = occupation(last)
+    cores = f"the cores are {busy:.0%} busy instead of {occupation(best):.0%}"
+    if busy >= OCCUPIED:
+        cores = f"the cores stay {busy:.0%} busy"
+    return f"* {work}, {contestant}: {factor:.1f} times slower {sizes}; {cost}, and {cores}"
 
 
 def _table(rows: Sequence[Row], axis: str, title: str, cell: Cell, *, host: bool = False) -> str:
@@ -111,7 +166,10 @@ def print_tables(rows: Sequence[Row], console: Console) -> None:
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
-    """Draws a PNG with a column of panels for each axis of the grid, a row of them for each work."""
+    """Draws a PNG with a column of panels for each axis of the grid.
+
+    There is a row of panels for each work.
+    """
     works = list(dict.fromkeys(row.work for row in rows))
     figure = Figure(figsize=(2.6 * len(AXES), 1.4 + 2.7 * len(works)), layout="constrained")
     panels = figure.subplots(len(works), len(AXES), squeeze=False, sharey="row")
@@ -126,9 +184,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     handles = {line.get_label(): line for panel in panels.flat for line in panel.get_lines()}
     style: dict[str, Any] = {"ncols": len(STYLES), "frameon": False, "fontsize": 8}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", **style)
-    figure.supxlabel(setting(rows[0]), fontsize=6.5, color="#666666", x=0.01, ha="left")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    write(figure, path, foot=setting(rows[0]))
 
 
 def _draw(axes: Axes, axis: str, lines: dict[str, list[Row]]) -> None:
@@ -147,5 +203,4 @@ def _draw(axes: Axes, axis: str, lines: dict[str, list[Row]]) -> None:
     axes.set_xlim(-0.3, len(values) - 0.7)
     axes.set_title(AXES[axis], loc="left", fontsize=9)
     axes.tick_params(labelsize=7.5)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    style_panel(axes, "y")

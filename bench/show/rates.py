@@ -12,6 +12,12 @@ from .table import cells, pipes, remark, rich_table, setting
 HEADINGS = ("images/s", "spread", "x original", "first batch s", "CPU ms/image")
 
 
+def progress(row: Row) -> str:
+    """A row as one line of progress."""
+    rate = f"{cells(row)[0]:>9} images/s"
+    return f"{row.work:10} {row.contestant:24} {rate}  {row.status}"
+
+
 def print_tables(rows: Sequence[Row], console: Console) -> None:
     """One table for each work, and below them what the numbers were measured on."""
     headings = ("contestant", *HEADINGS, "memory MiB")

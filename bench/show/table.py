@@ -73,3 +73,8 @@ def setting(row: Row) -> str:
 
 def _text(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
+
+
+def percent(share: float | None) -> str:
+    """With one decimal, rounded down, so that 99 % is what it says."""
+    return "-" if share is None else f"{int(share * 1000) / 10:.1f}%"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,16 +12,21 @@ from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from rich.console import Console
 
 from ..harness.rows import Row
-from .bars import colour_of
-from .table import cells, pipes, rich_table, setting
+from . import diagnosis
+from .diagnosis import LEVELS, MEANINGS, fastest_kept
+from .figure import colour_of, style_panel, write
+from .table import cells, percent, pipes, rich_table, setting
 
-LEVELS = (0.9, 0.99)  # MLPerf Storage demands the first
+LIMITS = ("limited by", "lifted by")
+STEP_COSTS = ("images/s", "spread", "CPU ms/image", "device MiB")
 
 
-def fastest_kept(rows: Sequence[Row], level: float) -> float | None:
-    """The fastest of the rows' emulated accelerators, images/s, that was at least so busy; None if none was."""
-    kept = [row.emulate for row in rows if row.emulate and (row.utilisation or 0.0) >= level]
-    return max(kept, default=None)
+class Contents(NamedTuple):
+    """A table: its title, its headings, and a cell for each heading in each line."""
+
+    title: str
+    headings: list[str]
+    lines: list[list[str]]
 
 
 def line(row: Row) -> str:
@@ -31,74 +37,89 @@ def line(row: Row) -> str:
 
 
 def print_tables(rows: Sequence[Row], console: Console) -> None:
-    """One table for the real step and for each emulated work, and below them what they were measured on."""
+    """One table for the real step and for each emulated work, and what they were measured on."""
     for work in dict.fromkeys(row.work for row in rows):
         measured = [row for row in rows if row.work == work]
         statuses = {row.contestant: row.status for row in measured}
-        console.print(rich_table(*_contents(work, measured), statuses=list(statuses.values())))
+        console.print(rich_table(*_contents(measured), statuses=list(statuses.values())))
     if rows:
         console.print(setting(rows[0]), highlight=False, soft_wrap=True)
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The same tables as Markdown, without what was not measured."""
-    parts = []
-    for work in dict.fromkeys(row.work for row in rows):
-        timed = [row for row in rows if row.work == work and row.status == "ok"]
-        title, headings, lines = _contents(work, timed)
-        parts.append(f"**{title}**\n\n{pipes(headings, lines)}")
-    return "\n\n".join([*parts, setting(rows[0])])
+    """The same tables as Markdown, without what was not measured, and what limits stand for."""
+    timed = [row for row in rows if row.status == "ok"]
+    works = dict.fromkeys(row.work for row in rows)
+    tables = [_contents([row for row in timed if row.work == work]) for work in works]
+    parts = [f"**{table.title}**\n\n{pipes(table.headings, table.lines)}" for table in tables]
+    return "\n\n".join([*parts, *_legend(tables), setting(rows[0])])
 
 
-Lines = tuple[str, list[str], list[list[str]]]  # title, headings, cells
+def _legend(tables: Sequence[Contents]) -> list[str]:
+    """What the limits in the tables stand for, a point each; nothing where none is named."""
+    named = {cell for table in tables for cells in table.lines for cell in cells}
+    points = [f"* {word}: {text}" for word, text in MEANINGS.items() if word in named]
+    return ["\n".join(["*Limited by*:\n", *points])] if points else []
 
 
-def _contents(work: str, rows: Sequence[Row]) -> Lines:
-    return _step_lines(rows) if work == "training" else _emulation_lines(rows)
+def _contents(rows: Sequence[Row]) -> Contents:
+    return _step_table(rows) if rows[0].work == "training" else _emulation_table(rows)
 
 
-def _step_lines(rows: Sequence[Row]) -> Lines:
+def _step_table(rows: Sequence[Row]) -> Contents:
     first = rows[0]
-    what = f"{first.backbone} on {first.backend}, {first.device}, {first.precision}, batch {first.batch_size}"
-    headings = [
-        "fed by",
-        "utilisation",
-        "waiting",
-        "images/s",
-        "spread",
-        "CPU ms/image",
-        "device MiB",
-    ]
-    lines = []
-    for row in rows:
-        rate, spread, _, _, cpu, _ = cells(row)
-        memory = "-" if row.device_memory_mib is None else f"{row.device_memory_mib:,.0f}"
-        busy, waiting = percent(row.utilisation), percent(row.waiting_share)
-        lines.append([row.contestant, busy, waiting, rate, spread, cpu, memory])
-    return f"{first.dataset}: training step of {what}", headings, lines
+    step = f"{first.backbone} on {first.backend}, {first.device}, {first.precision}"
+    title = f"{first.dataset}: training step of {step}, batch {first.batch_size}"
+    headings = ["fed by", "utilisation", "waiting", *LIMITS, *STEP_COSTS]
+    return Contents(title, headings, [_step_cells(row, rows) for row in rows])
 
 
-def _emulation_lines(rows: Sequence[Row]) -> Lines:
+def _step_cells(row: Row, rows: Sequence[Row]) -> list[str]:
+    rate, spread, _, _, cpu, _ = cells(row)
+    memory = "-" if row.device_memory_mib is None else f"{row.device_memory_mib:,.0f}"
+    busy = [percent(row.utilisation), percent(row.waiting_share)]
+    return [row.contestant, *busy, *_limits_of_step(row, rows), rate, spread, cpu, memory]
+
+
+def _limits_of_step(row: Row, rows: Sequence[Row]) -> tuple[str, str]:
+    if not diagnosis.is_fed(row):
+        return "-", "-"
+    limit = diagnosis.limit_of_step(row)
+    final = limit in (diagnosis.ACCELERATOR, diagnosis.DISTURBED)
+    return limit, "-" if final else _lifted_by(row, rows)
+
+
+def _lifted_by(row: Row, rows: Sequence[Row]) -> str:
+    best = diagnosis.better(row, [row for row in rows if diagnosis.is_fed(row)])
+    return "-" if best is None else f"{best.contestant} to {percent(best.utilisation)}"
+
+
+def _emulation_table(rows: Sequence[Row]) -> Contents:
     rates = sorted({row.emulate for row in rows if row.emulate})
-    title = f"{rows[0].dataset}: {rows[0].work}, batch {rows[0].batch_size}"
-    headings = [
-        "contestant",
-        *(f"{rate:,.0f}" for rate in rates),
-        *(f"keeps at {level:.0%}" for level in LEVELS),
-    ]
-    lines = []
-    for name in dict.fromkeys(row.contestant for row in rows):
-        emulated = [row for row in rows if row.contestant == name]
-        shares = {row.emulate: row.utilisation for row in emulated}
-        kept = [fastest_kept(emulated, level) for level in LEVELS]
-        figures = [percent(shares.get(rate)) for rate in rates]
-        lines.append([name, *figures, *("-" if rate is None else f"{rate:,.0f}" for rate in kept)])
-    return f"{title}; utilisation of an accelerator of so many images/s", headings, lines
+    first = rows[0]
+    setting = f"{first.dataset}: {first.work}, batch {first.batch_size}"
+    title = f"{setting}; utilisation of an accelerator of so many images/s"
+    levels = [f"keeps at {level:.0%}" for level in LEVELS]
+    headings = ["contestant", *(f"{rate:,.0f}" for rate in rates), *levels, *LIMITS]
+    names = dict.fromkeys(row.contestant for row in rows)
+    return Contents(title, headings, [_emulation_cells(name, rows, rates) for name in names])
 
 
-def percent(share: float | None) -> str:
-    """With one decimal, rounded down, so that 99 % is what it says."""
-    return "-" if share is None else f"{int(share * 1000) / 10:.1f}%"
+def _emulation_cells(name: str, rows: Sequence[Row], rates: Sequence[float]) -> list[str]:
+    emulated = [row for row in rows if row.contestant == name]
+    shares = {row.emulate: row.utilisation for row in emulated}
+    kept = (fastest_kept(emulated, level) for level in LEVELS)
+    busy = [percent(shares.get(rate)) for rate in rates]
+    fastest = ["-" if rate is None else f"{rate:,.0f}" for rate in kept]
+    return [name, *busy, *fastest, *_limits_of_emulation(emulated, rows)]
+
+
+def _limits_of_emulation(emulated: Sequence[Row], rows: Sequence[Row]) -> tuple[str, str]:
+    beyond = diagnosis.first_too_fast([row for row in emulated if diagnosis.is_fed(row)])
+    if beyond is None:
+        return "-", "-"
+    peers = [row for row in rows if row.emulate == beyond.emulate]
+    return diagnosis.stage(beyond), _lifted_by(beyond, peers)
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
@@ -108,55 +129,46 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     for work, axes in zip(works, figure.subplots(len(works), 1, squeeze=False)[:, 0], strict=True):
         timed = [row for row in rows if row.work == work and row.utilisation is not None]
         (_draw_step if work == "training" else _draw_emulation)(axes, timed)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="x" if work == "training" else "both", color="#dddddd", linewidth=0.6)
-        axes.set_axisbelow(True)
+        style_panel(axes, "x" if work == "training" else "both")
     title = f"Accelerator utilisation, {rows[0].dataset}, batch {rows[0].batch_size}"
-    figure.suptitle(title, x=0.01, ha="left", weight="bold")
-    figure.supxlabel(setting(rows[0]), fontsize=6.5, color="#666666", x=0.01, ha="left")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    write(figure, path, title=title, foot=setting(rows[0]))
 
 
 def _draw_step(axes: Axes, rows: Sequence[Row]) -> None:
     rows = sorted(rows, key=lambda row: row.utilisation or 0.0)
-    colours = [colour_of(row) for row in rows]
-    axes.barh(
-        [row.contestant for row in rows],
-        [row.utilisation or 0.0 for row in rows],
-        color=colours,
-        height=0.72,
-    )
+    busy = [row.utilisation or 0.0 for row in rows]
+    names = [row.contestant for row in rows]
+    axes.barh(names, busy, color=[colour_of(row) for row in rows], height=0.72)
     for y, row in enumerate(rows):
-        text = f" {percent(row.utilisation)}   {cells(row)[0]} images/s, waiting {percent(row.waiting_share)}"
-        axes.text(row.utilisation or 0.0, y, text, va="center", fontsize=9)
+        rate = f"{cells(row)[0]} images/s, waiting {percent(row.waiting_share)}"
+        axes.text(busy[y], y, f" {percent(row.utilisation)}   {rate}", va="center", fontsize=9)
     axes.set_xlim(0, 1.6)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     if rows:
-        axes.set_title(
-            f"training step of {rows[0].backbone} on {rows[0].device}", loc="left", fontsize=10
-        )
+        title = f"training step of {rows[0].backbone} on {rows[0].device}"
+        axes.set_title(title, loc="left", fontsize=10)
 
 
 def _draw_emulation(axes: Axes, rows: Sequence[Row]) -> None:
     for name in dict.fromkeys(row.contestant for row in rows):
-        line = [row for row in rows if row.contestant == name]
-        points = [(row.emulate, row.utilisation) for row in line]
-        ours = line[0].kind == "ours"
-        style = {"linewidth": 2.2} if ours else {"linewidth": 1.2, "linestyle": "--"}
-        axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=name, **style)
+        _draw_line(axes, name, [row for row in rows if row.contestant == name])
     axes.axhline(LEVELS[0], color="#999999", linewidth=0.8, linestyle=":")
     axes.set_xscale("log")
-    ticks = sorted({row.emulate for row in rows if row.emulate})
-    axes.set_xticks(ticks, minor=False)
+    axes.set_xticks(sorted({row.emulate for row in rows if row.emulate}), minor=False)
     axes.set_xticks([], minor=True)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_ylim(0, 1.03)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_xlabel(
-        "emulated accelerator, images/s (logarithmic); dotted: the 90 % that MLPerf Storage demands"
-    )
+    dotted = "dotted: the 90 % that MLPerf Storage demands"
+    axes.set_xlabel(f"emulated accelerator, images/s (logarithmic); {dotted}")
     if rows:
         axes.set_title(f"work: {rows[0].work}", loc="left", fontsize=10)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
+
+
+def _draw_line(axes: Axes, name: str, rows: Sequence[Row]) -> None:
+    ours = rows[0].kind == "ours"
+    style = {"linewidth": 2.2} if ours else {"linewidth": 1.2, "linestyle": "--"}
+    points = [(row.emulate, row.utilisation) for row in rows]
+    axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=name, **style)

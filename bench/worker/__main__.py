@@ -70,7 +70,7 @@ def _run(job: Job, folder: Path, channel: Any) -> dict[str, Any]:
         print(READY, file=channel, flush=True)
         if sys.stdin.readline().strip() != GO:
             return {"status": "stopped"}
-        timed = _measure(batches, job, usage)
+        timed = measure(batches, job, usage)
     if isinstance(batches, Generator):
         batches.close()  # stops its workers
     return {
@@ -83,7 +83,7 @@ def _run(job: Job, folder: Path, channel: Any) -> dict[str, Any]:
     }
 
 
-def _measure(batches: Iterator[Batch], job: Job, usage: Usage) -> list[dict[str, Any]]:
+def measure(batches: Iterator[Batch], job: Job, usage: Usage) -> list[dict[str, Any]]:
     """What was timed in front of each accelerator, up to the first less busy than `HOPELESS`."""
     if not job.emulate:
         return [clock.measure(batches, job.seconds, job.windows, usage)]

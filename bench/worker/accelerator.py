@@ -1,6 +1,7 @@
-"""An emulated accelerator, in the manner of MLPerf Storage: it takes a batch, and blocks for as long as it would train.
+"""An emulated accelerator, in the manner of MLPerf Storage.
 
-The loop is `take a batch, sleep batch / rate seconds`. The loader's own threads and processes run
+It takes a batch, and blocks for as long as it would train. The loop is `take a batch, sleep batch /
+rate seconds`. The loader's own threads and processes run
 during the sleep, which uses no processor; every moment between asking for a batch and having it
 counts as waiting. Utilisation is compute time / total time, https://github.com/mlcommons/storage.
 """
@@ -20,6 +21,7 @@ class Accelerator:
     """Yields what is left of each batch when it has been trained on: its labels.
 
     Attributes:
+        rate: images/s that it can train.
         waited: seconds spent on getting batches so far.
     """
 
@@ -32,7 +34,10 @@ class Accelerator:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.waited = 0.0
-        self._batches, self._rate, self._clock, self._sleep = batches, rate, clock, sleep
+        self.rate = rate
+        self._batches = batches
+        self._clock = clock
+        self._sleep = sleep
         self._free = clock()  # when the accelerator is, or was, done with its last batch
 
     def __iter__(self) -> Accelerator:
@@ -43,7 +48,7 @@ class Accelerator:
         labels = self._take()
         arrived = self._clock()
         self.waited += arrived - asked
-        duration = len(labels) / self._rate
+        duration = len(labels) / self.rate
         # Systems end a sleep late, by a tenth of a millisecond and more. That is no fault of the
         # loader: the next sleep makes it good, and no later one. The time that the batch took is
         # never shortened.
@@ -59,5 +64,8 @@ class Accelerator:
 
 
 def utilisation(timed: dict[str, Any], ceiling: float) -> dict[str, Any]:
-    """Adds to what was timed the compute time / total time, `ceiling` images/s being the accelerator's own rate."""
+    """Adds to what was timed the compute time / total time.
+
+    `ceiling` is the accelerator's own rate, images/s.
+    """
     return {**timed, "utilisation": timed["images_per_second"] / ceiling}

@@ -32,7 +32,8 @@ def measure(
         `waited`, the seconds waited so far: `waiting_share`, of the time of all windows.
     """
     time_window(batches, seconds / windows)
-    cpu, waiting = usage.cpu_seconds(), waited() if waited else 0.0
+    cpu = usage.cpu_seconds()
+    waiting = waited() if waited else 0.0
     timed = [time_window(batches, seconds / windows) for _ in range(windows)]
     result = summarise(timed)
     if waited:
@@ -50,7 +51,8 @@ def summarise(timed: list[tuple[int, float]]) -> dict[str, Any]:
 
 def time_window(batches: Iterator[tuple[Any, np.ndarray]], seconds: float) -> tuple[int, float]:
     """Images drawn, and the seconds that took: at least `seconds`, and up to the end of a batch."""
-    images, begin = 0, time.perf_counter()
+    images = 0
+    begin = time.perf_counter()
     while True:
         images += len(next(batches)[1])
         elapsed = time.perf_counter() - begin

@@ -28,7 +28,9 @@ def gather_evidence(first: Batch, batches: Iterator[Batch], steps: int) -> dict[
         epoch. `repeated`: share of the next epoch's first batch that the epoch already held, pixel
         for pixel.
     """
-    images, labels, digests = [], [], []
+    images: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    digests: list[list[bytes]] = []
     batch = first
     for step in range(steps):
         if step < KEPT_BATCHES:

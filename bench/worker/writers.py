@@ -33,7 +33,10 @@ def list_images(photos: Path) -> list[Sample]:
 
 
 def write_beton(samples: Sequence[Sample], target: Path) -> None:
-    """FFCV: pixels raw, or JPEG files as they are, which FFCV's own field would encode once more."""
+    """FFCV: pixels raw, or JPEG files as they are.
+
+    FFCV's own field would encode the latter once more.
+    """
     import ffcv.fields
     import ffcv.writer
     from ffcv.fields import rgb_image
@@ -74,7 +77,10 @@ def write_tar(samples: Sequence[Sample], target: Path) -> None:
 
 
 def write_arrayrecord(samples: Sequence[Sample], target: Path) -> None:
-    """ArrayRecord: the label in four bytes, then the JPEG file; a group for each record, for random access."""
+    """ArrayRecord: the label in four bytes, then the JPEG file.
+
+    There is a group for each record, for random access.
+    """
     from array_record.python.array_record_module import ArrayRecordWriter
 
     target.mkdir()
@@ -116,10 +122,8 @@ def _litdata_sample(sample: Sample) -> dict[str, Any]:
     from PIL import Image
 
     path, label = sample
-    return {
-        "image": Image.open(path),
-        "label": label,
-    }  # LitData stores the file of an opened JPEG as it is
+    # LitData stores the file of an opened JPEG as it is.
+    return {"image": Image.open(path), "label": label}
 
 
 WRITERS: dict[str, Callable[[Sequence[Sample], Path], None]] = {

@@ -5,7 +5,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from sentiflow.bench import build, growth
-from sentiflow.bench.harness import rows
+from sentiflow.bench.harness import builds, rows
 from sentiflow.bench.ours import build_once
 
 DUMMY = Path(__file__).parents[2] / "builders" / "photo_folder" / "dummy_data"
@@ -19,40 +19,26 @@ def test_one_build_counts_images_and_bytes(tmp_path):
     assert result["cpu_seconds"] > 0
 
 
-def test_rows_hold_rates_seconds_and_bytes(tmp_path, monkeypatch):
+def test_rows_hold_rates_seconds_and_bytes(tmp_path, monkeypatch, invoke):
     answers = {1: iter([2.0, 4.0, 2.5]), 0: iter([1.0, 1.25, 1.0])}
-    monkeypatch.setattr(
-        build,
-        "build",
-        lambda dataset, storage, manual_dir, limit: {
-            "images": 10, "seconds": next(answers[limit]), "cpu_seconds": 3.0, "bytes": 7_000_000,
-            "peak_anonymous_mib": 500.0, "peak_total_mib": 900.0,
-        },
-    )  # fmt: skip
-    arguments = [
-        "--manual_dir",
-        str(DUMMY),
-        "--storages",
-        "raw256",
-        "--pairs",
-        "3",
-        "--json",
-        str(tmp_path / "build.json"),
-    ]
-    printed = CliRunner().invoke(build.main, arguments, catch_exceptions=False).output
-    one, every = rows.read_json(tmp_path / "build.json")
-    assert (one.contestant, one.windows, one.images_per_second) == (
-        "build-1-core",
-        (5.0, 2.5, 4.0),
-        4.0,
-    )
-    assert (every.contestant, every.images_per_second, every.build_seconds) == (
-        "build-all-cores",
-        10.0,
-        1.0,
-    )
+    peaks = {"peak_anonymous_mib": 500.0, "peak_total_mib": 900.0}
+    usual = {"images": 10, "cpu_seconds": 3.0, "bytes": 7_000_000, **peaks}
+
+    def answer(dataset, storage, manual_dir, limit):
+        return {**usual, "seconds": next(answers[limit])}
+
+    monkeypatch.setattr(builds, "build", answer)
+    path = tmp_path / "build.json"
+    options = ("--storages", "raw256", "--pairs", 3, "--json", path)
+    result = invoke(build.main, "--manual_dir", DUMMY, *options)
+    assert result.exit_code == 0, result.output
+    one, every = rows.read_json(path)
+    assert one.contestant == "build-1-core"
+    assert (one.windows, one.images_per_second) == ((5.0, 2.5, 4.0), 4.0)
     assert (one.spread, one.cpu_seconds_per_image, one.bytes_on_disk) == (0.625, 0.3, 7_000_000)
-    assert "2.50" in printed
+    assert every.contestant == "build-all-cores"
+    assert (every.images_per_second, every.build_seconds) == (10.0, 1.0)
+    assert "2.50" in result.output
 
 
 def test_sets_of_any_number_are_drawn_and_built(tmp_path):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sentiflow.bench.contestants import CONTESTANTS, original
 from sentiflow.bench.contestants.task import find_loader
-from sentiflow.bench.harness import check, inputs, runner
+from sentiflow.bench.harness import check, runner
 from sentiflow.bench.harness.settings import Settings
 from sentiflow.bench.worker.evidence import gather_evidence
 
@@ -25,12 +25,6 @@ MEANS = np.array(check.CAFFE_MEANS, np.float32)
 
 
 @pytest.fixture(scope="module")
-def exported(data_dir, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exported") / "photos"
-    return inputs.export_photos("emotionroi", split="train", data_dir=data_dir, folder=folder)
-
-
-@pytest.fixture(scope="module")
 def sources(exported):
     return check.read_sources(exported, 256, 0.875)
 
@@ -40,11 +34,10 @@ def gather(data_dir, exported):
     """(contestant, work) -> its task and the evidence of its batches."""
 
     def gather(name, work):
-        settings, place = Settings(batch_size=10), {"data_dir": data_dir, "photos": str(exported)}
-        task = runner.make_task(CONTESTANTS[name], settings, work=work, images=30, **place)
-        task = (
-            dataclasses.replace(task, cores=1) if name == "original-processes" else task
-        )  # each imports TensorFlow
+        source = {"data_dir": data_dir, "photos": str(exported), "images": 30}
+        task = runner.make_task(CONTESTANTS[name], Settings(batch_size=10), work=work, **source)
+        if name == "original-processes":
+            task = dataclasses.replace(task, cores=1)  # each process imports TensorFlow
         batches = find_loader(CONTESTANTS[name].function)(task)
         evidence = gather_evidence(next(batches), batches, steps=3)
         if hasattr(batches, "close"):
@@ -75,7 +68,7 @@ def zoom(images):
 
 
 def strangers(change):
-    """Spoils pictures so that they are searched for among all sources in vain, which takes long: so only a few."""
+    """Spoils pictures, but few, because each is searched for among all sources in vain."""
     return lambda evidence: {
         "images": change(evidence["images"][:3]),
         "labels": evidence["labels"][:3],
@@ -141,9 +134,9 @@ def test_missing_augmentation_is_found(right, sources):
         {**evidence, "images": unturned}, augmented, sources
     )
     matches = [check.Match(1.0, 0, i % 2 == 0, 0.0, (0.0, 0.0)) for i in range(check.CHECKED)]
-    assert check._randomness_fault(matches, task) == "all windows are at the centre"
+    assert check.randomness_fault(matches, task) == "all windows are at the centre"
     matches = [check.Match(1.0, 0, True, 0.0, (40.0, 0.0)) for i in range(check.CHECKED)]
-    assert check._randomness_fault(matches, task) == "all of 16 pictures are mirrored alike"
+    assert check.randomness_fault(matches, task) == "all of 16 pictures are mirrored alike"
 
 
 def test_a_view_is_traced_to_its_source_angle_mirror_and_place(exported, sources):

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-import click.testing
 import pytest
+from sample_rows import make_row
 
 from sentiflow.bench import docs
 from sentiflow.bench.harness import rows
@@ -14,22 +14,8 @@ ROOT = Path(docs.__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "builders/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def row(contestant, rate, tier="-", **values):
-    return rows.Row(
-        **values,
-        contestant=contestant,
-        work="augmented",
-        tier=tier,
-        storage="raw256",
-        batch_size=32,
-        images_per_second=rate,
-        status="ok",
-        dataset="emotionroi",
-        images=420,
-        seconds=1.0,
-        commit="abc",
-        environment={"cpu": "x", "cores": 2},
-    )
+def row(contestant, rate, tier="-"):
+    return make_row(contestant, rate, work="augmented", tier=tier)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -66,58 +52,40 @@ def test_what_cannot_be_made_is_said(tmp_path):
         docs.fill(block.format("pie"), tmp_path)
 
 
-def test_only_pages_that_change_are_written(tmp_path, monkeypatch):
+def test_only_pages_that_change_are_written(tmp_path, monkeypatch, invoke):
     monkeypatch.chdir(tmp_path)
-    stage = {
-        "work": "crop",
-        "tier": "none",
-        "storage": "raw256",
-        "stage": "plan",
-        "images_per_second": 9000.0,
-    }
-    stage |= {"cpu_milliseconds_per_image": 0.0125, "bytes_per_image": 72.0, "commit": None}
-    (tmp_path / "s.json").write_text(
-        json.dumps([stage | {"environment": {"cpu": "x", "cores": 2}}])
-    )
-    (tmp_path / "a.md").write_text("<!-- stages s.json -->\n<!-- end -->\n")
+    measured = [row("original-1", 50.0), row("sentiflow-memory", 2000.0, "memory")]
+    rows.write_json(measured, tmp_path / "s.json")
+    (tmp_path / "a.md").write_text("<!-- throughput s.json -->\n<!-- end -->\n")
     (tmp_path / "b.md").write_text("nothing\n")
-    result = click.testing.CliRunner().invoke(docs.main, ["a.md", "b.md"])
-    assert result.output == "written: a.md\n"
-    assert (
-        "| none, raw256 | crop | 0.013 | - | - | 0.013 | 9,000 | 72 |"
-        in (tmp_path / "a.md").read_text()
-    )
-    assert click.testing.CliRunner().invoke(docs.main, ["a.md", "b.md"]).output == ""
+    assert invoke(docs.main, "a.md", "b.md").output == "written: a.md\n"
+    assert "| augmented | sentiflow-memory | 2,000 |" in (tmp_path / "a.md").read_text()
+    assert invoke(docs.main, "a.md", "b.md").output == ""
 
 
 def test_the_margin_of_a_recipe_compares_runs_of_the_same_seed(tmp_path):
     accuracies = {"reference": (0.80, 0.85), "best": (0.90, 0.87), "+ cosine": (0.1, 0.1)}
-    found = [
+    ablation = [
         {"name": name, "seed": seed, "accuracy": accuracy, "images": 100}
         for name, both in accuracies.items()
         for seed, accuracy in enumerate(both)
     ]
-    (tmp_path / "rows.json").write_text(json.dumps(found[::-1]))
+    (tmp_path / "rows.json").write_text(json.dumps(ablation[::-1]))
     text = docs.fill("<!-- margin rows.json -->\n<!-- end -->", tmp_path)
-    assert (
-        "Over 2 seeds, `--recipe best` has a test accuracy of 88.5 % (90.0, 87.0), the reference recipe 82.5 % (80.0,"
-        in text
-    )
+    assert "Over 2 seeds, `--recipe best` has a test accuracy of 88.5 % (90.0, 87.0), the" in text
+    assert "the reference recipe 82.5 % (80.0, 85.0): " in text
     assert "**6.0 points more**, from 2.0 to 10.0 with the same seed, on 100 test images." in text
 
 
 def test_the_gain_of_one_pass_compares_the_same_runs(tmp_path):
     for name, seconds in (("nine", (10.0, 30.0)), ("nine-sequential", (50.0, 70.0))):
-        rows_of_runs = [
-            {"run": run, "seconds": each} for run, each in zip("ab", seconds, strict=True)
-        ]
+        pairs = zip("ab", seconds, strict=True)
+        rows_of_runs = [{"run": run, "seconds": duration} for run, duration in pairs]
         (tmp_path / f"{name}.json").write_text(json.dumps(rows_of_runs))
     block = "<!-- gain nine.json -->\n<!-- end -->"
-    assert (
-        "These 2 runs trained for 120 s one after the other and for 40 s in one pass"
-        in docs.fill(block, tmp_path)
-    )
-    assert "**3.0 times faster**" in docs.fill(block, tmp_path)
+    page = docs.fill(block, tmp_path)
+    assert "These 2 runs trained for 120 s one after the other and for 40 s in one pass" in page
+    assert "**3.0 times faster**" in page
     (tmp_path / "nine-sequential.json").write_text("[]")
     with pytest.raises(InputError, match="not of the same runs"):
         docs.fill(block, tmp_path)

@@ -1,7 +1,7 @@
 """What `bench/gpu.sh` runs, rehearsed on this machine; its budget, its rows and its page."""
 
 import dataclasses
-import importlib
+import importlib.util
 import json
 import os
 import re
@@ -14,29 +14,17 @@ import pytest
 import tiny_dataset
 from PIL import Image
 
-from sentiflow.bench.gpu import page, picture, rows
+from sentiflow.bench.gpu import context, page, picture, rows
 from sentiflow.bench.gpu.__main__ import Part, plan, run
 from sentiflow.bench.gpu.rows import Measurement
 from sentiflow.bench.ours import profile
 from sentiflow.model import backbones
 
 ROOT = Path(__file__).parents[2]
-MACHINE = {
-    "card": "NVIDIA H100",
-    "driver": "580",
-    "card_memory": "80 GiB",
-    "cpu": "x",
-    "cores": 16,
-    "python": "3.12",
-}
-MACHINE |= {
-    "jax": "0.11",
-    "keras": "3.15",
-    "tensorflow": "2.21",
-    "torch": "2.11",
-    "memory_gib": 128.0,
-    "numpy": "2",
-}
+CARD = {"card": "NVIDIA H100", "driver": "580", "card_memory": "80 GiB"}
+HOST = {"cpu": "x", "cores": 16, "memory_gib": 128.0, "python": "3.12", "numpy": "2"}
+VERSIONS = {"jax": "0.11", "keras": "3.15", "tensorflow": "2.21", "torch": "2.11"}
+MACHINE = {**CARD, **HOST, **VERSIONS}
 
 
 def row(part, name, rate=None, **values):
@@ -46,14 +34,14 @@ def row(part, name, rate=None, **values):
 
 
 def rehearse(out, work):
-    """Runs the rehearsal's commands, the measurements in this process, so that they share imports and programs.
+    """Runs the rehearsal's commands, the measurements in this process, to share what is compiled.
 
-    Shorter than it is: a backbone of one layer, the step at one batch size, and of the nine
-        experiments one.
+    It is shorter than usual: a backbone of one layer, the step at one batch size, and one of the
+    nine experiments.
     """
     backbones.BACKBONES["small"] = backbones.Backbone(tiny_dataset.small_backbone, "tf")
     shorter = {"backbone": "small", "backbone_options": (), "seconds": 0.1, "experiments": "7"}
-    rows.SCALES["small"] = dataclasses.replace(rows.SCALES["small"], **shorter)
+    context.SCALES["small"] = dataclasses.replace(context.SCALES["small"], **shorter)
     for part in plan(Path(out), Path(work), "small"):
         for module, *arguments in (
             () if part.requires or part.name.endswith("-16") else part.commands
@@ -72,7 +60,8 @@ def rehearsed(tmp_path_factory):
     code = f"import keras, test_gpu; test_gpu.rehearse({str(out)!r}, {str(work)!r})"
     quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "KERAS_BACKEND": "jax", "COMMIT": "abc"}
     quick |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    path = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    folders = (ROOT, ROOT / "tests", ROOT / "tests" / "bench")
+    path = {"PYTHONPATH": os.pathsep.join(map(str, folders))}
     command = [sys.executable, "-c", code]
     done = subprocess.run(
         command,
@@ -100,12 +89,8 @@ def test_the_rehearsal_measures_the_chip(rehearsed):
     errors = [float(number) for number in re.findall(r"\d\.\d+e[+-]\d+", told)]
     assert len(errors) == 2
     assert max(errors) < 1e-4  # float32 on this machine; tenths of a percent and more in bfloat16
-    assert {key[2:] for key in rehearsed if key[1] == "forward"} == {
-        (8, ""),
-        (16, ""),
-        (8, "folded"),
-        (16, "folded"),
-    }
+    tried = {key[2:] for key in rehearsed if key[1] == "forward"}
+    assert tried == {(8, ""), (16, ""), (8, "folded"), (16, "folded")}
 
 
 def test_the_rehearsal_feeds_the_step_from_every_tier(rehearsed):
@@ -141,9 +126,8 @@ def test_the_rehearsal_trains_from_end_to_end(rehearsed):
         assert all(seconds > 0 for seconds in parts)
         assert measured.images == 2 * 40  # of 42 training images, 5 batches of 8
     nine = rehearsed["nine", "experiments in one pass", None, ""]
-    assert (
-        nine.images == 20 * 34
-    )  # of 42 photographs of Twitter I, the first 20 % of the list are held out
+    # Of 42 photographs of Twitter I, the first 20 % of the list are held out.
+    assert nine.images == 20 * 34
     assert {measured.commit for measured in rehearsed.values()} == {"abc"}
     assert rehearsed["prepare", "build emotionroi/jpeg64", None, ""].images == 60
 
@@ -151,20 +135,13 @@ def test_the_rehearsal_trains_from_end_to_end(rehearsed):
 def test_the_plan_begins_with_what_tells_most(tmp_path):
     names = [part.name for part in plan(tmp_path, tmp_path, "full")]
     assert names[:4] == ["prepare", "chip", "step-32", "experiment-cold"]
-    assert sorted(names[4:]) == sorted(
-        [
-            "experiment-warm",
-            "torch-forward",
-            "switches-32",
-            "step-256",
-            "torch-training",
-            "nine",
-            "switches-256",
-        ]
-    )
+    switches = {"switches-32", "switches-256"}
+    torch = {"torch-forward", "torch-training"}
+    assert set(names[4:]) == {"experiment-warm", "step-256", "nine", *switches, *torch}
+    assert len(set(names)) == len(names)
     modules = {command[0] for part in plan(tmp_path, tmp_path, "full") for command in part.commands}
     for module in modules:
-        assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+        assert importlib.util.find_spec(module), module
 
 
 @pytest.mark.parametrize(
@@ -263,9 +240,9 @@ def test_the_page_has_tables_sentences_and_what_is_missing(tmp_path):
         "![The same rates as bars](gpu.png)",
         "| forward | 32 | 10,000 | 200.0 | 25.0% | 20.0 |",
         "| none, jpeg | 32 | 4,000 | 50.0% | 48.0% |",
-        "* Batch 32: a constant batch is trained at 8,000 images/s, 80.0% of the forward pass alone: head, update and",
+        "* Batch 32: a constant batch is trained at 8,000 images/s, 80.0% of the forward pass",
         "* Batch 32, fed by memory, raw: 99.5% busy, the accelerator limits it.",
-        "* Batch 32, fed by none, jpeg: 50.0% busy, the input limits it, for which it waits 48.0% of the time.",
+        "* Batch 32, fed by none, jpeg: 50.0% busy, the input limits it, for which it waits 48.0%",
         "* Batch 32, fed by device, raw: 75.0% busy, though it seldom waits for input",
         "* Batch 32, folded: 1.50 times the constant batch as it is.",
         "* Batch 32, trained from tier memory: 3.98 times PyTorch's 2,000 images/s.",

@@ -1,4 +1,4 @@
-"""Contestants from other loaders: what is entered, what is shown where a loader is absent, and those installed."""
+"""Contestants from other loaders: those entered, those that are absent, and those installed."""
 
 import io
 import shutil
@@ -15,6 +15,7 @@ from sentiflow.bench.contestants import CONTESTANTS
 from sentiflow.bench.contestants.task import find_loader
 from sentiflow.bench.harness import check, inputs, prepared, runner
 from sentiflow.bench.harness.settings import WORKS, Settings
+from sentiflow.bench.harness.storages import STORAGES
 from sentiflow.bench.show import table
 from sentiflow.bench.worker import writers
 
@@ -35,24 +36,22 @@ def photos_of(data_dir, tmp_path_factory):
         with Image.open(path) as image:
             size = image.size
         if size == (256, 256):
-            path.unlink()  # the reference system takes it as it is, other loaders enlarge it like any small image
+            # The reference system takes it as it is, other loaders enlarge it like any small one.
+            path.unlink()
     return folders
 
 
 def make_task(entry, data_dir, photos, work="crop"):
     settings = Settings(batch_size=8, seconds=0.1)
-    place = {
-        "data_dir": data_dir,
-        "photos": str(photos),
-        "images": sum(1 for _ in Path(photos).glob("*/*")),
-    }
-    return runner.make_task(entry, settings, work=work, **place), settings
+    images = sum(1 for _ in Path(photos).glob("*/*"))
+    source = {"data_dir": data_dir, "photos": str(photos), "images": images}
+    return runner.make_task(entry, settings, work=work, **source), settings
 
 
 @pytest.mark.parametrize("entry", PEERS, ids=lambda entry: entry.name)
 def test_every_peer_is_well_formed(entry):
     assert callable(find_loader(entry.function))
-    assert entry.storage in (*inputs.STORAGES, "files")
+    assert entry.storage in (*STORAGES, "files")
     assert set(entry.works) <= set(WORKS)
     assert entry.form in ("", prepared.FILES, *writers.WRITERS)
     assert entry.requires
@@ -77,7 +76,8 @@ for room in (bench.contestants, bench.worker):
     names += [module.name for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")]
 for name in names:
     importlib.import_module(name)
-loaded = {name for name in set(sys.modules) - before if getattr(sys.modules[name], "__file__", None)}
+new = set(sys.modules) - before
+loaded = {name for name in new if getattr(sys.modules[name], "__file__", None)}
 print(*names)
 print(*({name.partition(".")[0] for name in loaded} - sys.stdlib_module_names))
 """
@@ -101,10 +101,9 @@ def test_an_absent_peer_says_how_to_install_it(monkeypatch, tmp_path):
     for name in ("dali-files", "ffcv-raw256"):
         task, settings = make_task(CONTESTANTS[name], str(tmp_path), tmp_path)
         row = runner.run(CONTESTANTS[name], task, settings, judge=None)
-        assert (
-            row.status
-            == f"absent: no environment {CONTESTANTS[name].environment!r}; install it with: make peers"
-        )
+        environment = CONTESTANTS[name].environment
+        remedy = "install it with: make peers"
+        assert row.status == f"absent: no environment {environment!r}; {remedy}"
         assert row.images_per_second is None
 
 
@@ -116,11 +115,10 @@ def test_images_are_written_once_and_again_when_the_storage_changes(data_dir, tm
     stored = inputs.read_stored("emotionroi/jpeg256", split="train", data_dir=data_dir)
     expected = sorted((label, decoded(file).tobytes()) for file, label in stored)
     files = sorted(folder.glob("*/*"))
-    assert (
-        sorted((int(path.parent.name[:3]), decoded(path.read_bytes()).tobytes()) for path in files)
-        == expected
-    )
-    assert not any(b"\xff\xdd" in path.read_bytes() for path in files)  # a restart interval
+    contents = [(int(path.parent.name[:3]), path.read_bytes()) for path in files]
+    assert sorted((label, decoded(file).tobytes()) for label, file in contents) == expected
+    restart_interval = b"\xff\xdd"
+    assert not any(restart_interval in file for _, file in contents)
     files[0].unlink()
     prepared.provide(CONTESTANTS["dali-jpeg256"], task, sys.executable)
     assert not files[0].exists()
@@ -135,7 +133,7 @@ def decoded(file):
 
 def test_noise_becomes_a_plain_jpeg_as_well():
     noise = np.random.default_rng(0).integers(0, 256, (292, 439, 3), np.uint8)
-    assert np.abs(decoded(inputs._plain_jpeg(noise)).astype(int) - noise).mean() < 5
+    assert np.abs(decoded(inputs.plain_jpeg(noise)).astype(int) - noise).mean() < 5
 
 
 def test_a_failing_writer_says_why(data_dir):

@@ -4,13 +4,13 @@ import dataclasses
 import json
 import os
 
-import click.testing
 import pytest
 from PIL import Image
+from sample_rows import make_row
 
 from sentiflow.bench import scaling
 from sentiflow.bench.contestants import CONTESTANTS
-from sentiflow.bench.harness import grid, rows
+from sentiflow.bench.harness import grid, points, rows
 from sentiflow.bench.harness.grid import DEVICE, JPEG, MEMORY, RAW, Point
 from sentiflow.bench.harness.settings import Settings
 from sentiflow.bench.show import curves
@@ -18,54 +18,39 @@ from sentiflow.bench.show import curves
 USUAL = {"batch_size": 32, "image_size": 256, "images": 420, "cores": 2, "pages": "warm"}
 
 
-def row(contestant, rate, work="crop", **values):
-    cores = values.pop("cores", 2)
-    values = (
-        USUAL
-        | {"status": "ok", "commit": "abc", "seconds": 1.0, "peak_anonymous_mib": rate / 10}
-        | values
-    )
-    del values["cores"]
+def row(contestant, rate, work="crop", *, cores=2, **values):
     environment = {"cpu": "x", "cores": cores}
-    fixed = {
-        "tier": "none",
-        "storage": "raw256",
-        "dataset": "emotionroi",
-        "environment": environment,
-    }
-    return rows.Row(
-        contestant=contestant, work=work, images_per_second=rate, windows=(rate,), **fixed, **values
-    )
+    usual = {"work": work, "seconds": 1.0, "peak_anonymous_mib": rate / 10}
+    return make_row(contestant, rate, environment=environment, **{**usual, **values})
 
 
-def values(points, axis, **chosen):
+def values(points, axis, **differing):
     """The values of an axis at which a contestant is measured, everything else as usual."""
-    others = USUAL | chosen
-    del others[axis]
+    fixed = USUAL | differing
+    del fixed[axis]
     return {
         getattr(point, axis)
         for point in points
-        if all(getattr(point, name) == value for name, value in others.items())
+        if all(getattr(point, name) == value for name, value in fixed.items())
     }
 
 
 def test_every_axis_has_its_values_and_no_point_comes_twice():
-    points = grid.grid(420, 2)
-    assert len(set(points)) == len(points)
+    whole = grid.grid(420, 2)
+    assert len(set(whole)) == len(whole)
     for name in (MEMORY, RAW, JPEG):
         for work in ("augmented", "crop"):
-            chosen = {"contestant": name, "work": work}
-            assert values(points, "batch_size", **chosen) == {16, 32, 64, 256}
-            assert values(points, "image_size", **chosen) == {224, 256, 448}
-            assert values(points, "cores", **chosen) == {1, 2}
+            usual = {"contestant": name, "work": work}
+            assert values(whole, "batch_size", **usual) == {16, 32, 64, 256}
+            assert values(whole, "image_size", **usual) == {224, 256, 448}
+            assert values(whole, "cores", **usual) == {1, 2}
     for name in (RAW, JPEG):
-        assert values(points, "images", contestant=name, work="crop") == {420, 840, 10_080, 99_960}
-        assert values(points, "pages", contestant=name, work="crop", images=10_080) == {
-            "warm",
-            "cold",
-        }
-    assert values(points, "images", contestant=DEVICE, work="augmented") == {420, 840, 10_080}
-    assert {point.contestant for point in points} <= set(CONTESTANTS)
+        usual = {"contestant": name, "work": "crop"}
+        assert values(whole, "images", **usual) == {420, 840, 10_080, 99_960}
+        assert values(whole, "pages", images=10_080, **usual) == {"warm", "cold"}
+    host = {"contestant": DEVICE, "work": "augmented"}
+    assert values(whole, "images", **host) == {420, 840, 10_080}
+    assert {point.contestant for point in whole} <= set(CONTESTANTS)
 
 
 def test_on_one_core_there_is_nothing_to_compare():
@@ -83,7 +68,7 @@ def test_a_row_tells_its_point():
     [(RAW, "raw448"), (JPEG, "jpeg448"), (MEMORY, "raw448"), ("original-1", "files")],
 )
 def test_another_size_is_read_from_its_own_storage(name, storage):
-    assert scaling.variant(CONTESTANTS[name], 448).storage == storage
+    assert points.variant(CONTESTANTS[name], 448).storage == storage
 
 
 @pytest.mark.skipif(
@@ -91,7 +76,7 @@ def test_another_size_is_read_from_its_own_storage(name, storage):
 )
 def test_a_confined_point_leaves_the_other_cores_to_those_after_it():
     before = os.sched_getaffinity(0)
-    with scaling.confined(1):
+    with points.confined(1):
         assert len(os.sched_getaffinity(0)) == 1
     assert os.sched_getaffinity(0) == before
 
@@ -119,25 +104,42 @@ def test_a_series_differs_in_one_value():
         row(JPEG, 10.0),
         row(JPEG, 9.0, batch_size=64, cores=1),
     ]
-    assert [each.batch_size for each in curves.series(measured, "batch_size")["crop", RAW]] == [
-        16,
-        32,
-        64,
+    series = {axis: curves.series(measured, axis) for axis in curves.AXES}
+    assert all(list(lines) == [("crop", RAW)] for axis, lines in series.items() if lines)
+    rates = {
+        axis: [point.images_per_second for point in lines["crop", RAW]]
+        for axis, lines in series.items()
+        if lines
+    }
+    assert rates == {
+        "batch_size": [116.0, 132.0, 164.0],
+        "cores": [50.0, 132.0],
+        "images": [132.0, 90.0],
+        "pages": [40.0, 90.0],
+    }
+    page = curves.markdown(measured)
+    assert "| crop | sentiflow-none-raw256 | 116 | 132 | 164 |" in page
+    assert "| crop | sentiflow-none-raw256 | 13 | 9 |" in page  # memory
+    assert "| work | contestant | cold | warm |" in page
+
+
+def batches(*pairs, busy=0.95):
+    """Rows of one loader in batches of 32 and 256, each with its rate, on two cores so busy."""
+    return [
+        row(RAW, rate, batch_size=size, cpu_seconds_per_image=2 * busy / rate)
+        for size, rate in pairs
     ]
-    assert [each.images_per_second for each in curves.series(measured, "cores")["crop", RAW]] == [
-        50.0,
-        132.0,
-    ]
-    assert [each.images for each in curves.series(measured, "images")["crop", RAW]] == [420, 10_080]
-    assert [each.images_per_second for each in curves.series(measured, "pages")["crop", RAW]] == [
-        40.0,
-        90.0,
-    ]
-    assert all(name == RAW for axis in curves.AXES for _, name in curves.series(measured, axis))
-    table = curves.markdown(measured)
-    assert "| crop | sentiflow-none-raw256 | 116 | 132 | 164 |" in table
-    assert "| crop | sentiflow-none-raw256 | 13 | 9 |" in table  # memory
-    assert "| work | contestant | cold | warm |" in table
+
+
+def test_rates_that_fall_with_larger_batches_are_remarked_on():
+    (remark,) = curves.remarks(batches((32, 1000.0), (256, 400.0)))
+    assert remark.startswith("* crop, sentiflow-none-raw256: 2.5 times slower in batches of 256")
+    assert "1.90 ms of processor time an image become 4.75, and the cores stay 95% busy" in remark
+    assert curves.remarks(batches((32, 1000.0), (256, 950.0))) == []
+    noisy = [dataclasses.replace(row, spread=1.3) for row in batches((32, 1000.0), (256, 400.0))]
+    assert curves.remarks(noisy) == []
+    idle = curves.remarks([*batches((32, 1000.0)), *batches((256, 400.0), busy=0.5)])
+    assert "the cores are 50% busy instead of 95%" in idle[0]
 
 
 def test_the_hosts_part_of_tier_device_is_told_by_the_step():
@@ -148,41 +150,22 @@ def test_the_hosts_part_of_tier_device_is_told_by_the_step():
     assert "| augmented | sentiflow-device | 0.32 | 0.64 |" in curves.markdown(measured)
 
 
-def test_points_are_measured_end_to_end(data_dir, tmp_path, monkeypatch):
+def test_points_are_measured_end_to_end(data_dir, tmp_path, monkeypatch, invoke):
     cold = Point(contestant=RAW, work="crop", batch_size=8, images=60, cores=1, pages="cold")
     host = Point(contestant=DEVICE, work="augmented", batch_size=8, images=30, cores=2)
     monkeypatch.setattr(scaling, "grid", lambda images, cores: [cold, host] * (images == 30))
-    monkeypatch.setattr(scaling, "cores", lambda: 2)
     out = tmp_path / "rows.json"
-    arguments = [
-        "--data_dir",
-        data_dir,
-        "--seconds",
-        "0.2",
-        "--json",
-        str(out),
-        "--plot",
-        str(tmp_path / "new" / "s.png"),
-    ]
-    result = click.testing.CliRunner().invoke(scaling.main, arguments)
+    plot = tmp_path / "new" / "s.png"
+    options = ("--data_dir", data_dir, "--seconds", 0.2, "--json", out, "--plot", plot)
+    result = invoke(scaling.main, *options)
     assert result.exit_code == 0, result.output
     first, second = json.loads(out.read_text())
-    assert (first["status"], first["images"], first["pages"], first["environment"]["cores"]) == (
-        "ok",
-        60,
-        "cold",
-        1,
-    )
-    assert (second["status"], second["tier"], second["deviation"]) == (
-        "ok",
-        "device",
-        scaling.PLACES,
-    )
-    assert (
-        min(
-            first["images_per_second"], second["images_per_second"], second["cpu_seconds_per_image"]
-        )
-        > 0
-    )
-    with Image.open(tmp_path / "new" / "s.png") as plot:
-        assert plot.width >= 1000
+    assert (first["status"], first["images"], first["pages"]) == ("ok", 60, "cold")
+    assert first["environment"]["cores"] == 1
+    assert (second["status"], second["tier"]) == ("ok", "device")
+    assert second["deviation"] == points.HOST_PART
+    assert first["images_per_second"] > 0
+    assert second["images_per_second"] > 0
+    assert second["cpu_seconds_per_image"] > 0
+    with Image.open(plot) as image:
+        assert image.format == "PNG"

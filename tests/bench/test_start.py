@@ -6,6 +6,7 @@ from sentiflow.bench import start
 from sentiflow.bench.contestants import CONTESTANTS, IMPORT
 from sentiflow.bench.harness import runner
 from sentiflow.bench.harness.settings import Settings
+from sentiflow.bench.show import starts
 
 
 def test_the_middle_start_of_each_tier_and_storage_is_compared_with_the_import(
@@ -33,16 +34,16 @@ def test_the_middle_start_of_each_tier_and_storage_is_compared_with_the_import(
         if entry.kind == "ours" and "crop" in entry.works
     ]
     assert [row.contestant for row in rows] == [IMPORT, *ours]
-    assert {row.contestant: start.seconds(row) for row in rows} == {
+    assert {row.contestant: starts.seconds(row) for row in rows} == {
         name: 3.75 + 2.0 * (name == "sentiflow-memory") for name in (IMPORT, *ours)
     }
 
-    assert start.allowed(3.75) == 6.625
-    assert start.cells(rows[0], rows[0]) == ("start", IMPORT, "0.75", "3.00", "3.75", "-")
-    assert start.cells(rows[1], rows[0])[-2:] == ("5.75", "6.6")
-    last = start.markdown([*rows, dataclasses.replace(rows[-1], status="failed: no")]).splitlines()[
-        -3
-    ]
+    assert starts.allowed(3.75) == 6.625
+    assert starts.cells(rows[0], rows[0]) == ("start", IMPORT, "0.75", "3.00", "3.75", "-")
+    assert starts.cells(rows[1], rows[0])[-2:] == ("5.75", "6.6")
+    last = starts.markdown(
+        [*rows, dataclasses.replace(rows[-1], status="failed: no")]
+    ).splitlines()[-3]
     assert last.endswith("| 0.75 | 3.00 | 3.75 | failed: no |")
 
 

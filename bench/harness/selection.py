@@ -1,0 +1,38 @@
+"""Which contestants a command measures, and whether the dataset is large enough for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sentiflow.options import InputError, require
+
+from ..contestants import CONTESTANTS
+from ..contestants.task import Contestant
+from .settings import Settings
+
+
+def choose(names: str, works: Sequence[str]) -> list[Contestant]:
+    """The contestants of a comma-separated list; for an empty one, all that do any of the works.
+
+    Raises:
+        InputError: a name is unknown, or its contestant does none of the works.
+    """
+    able = [name for name, entry in CONTESTANTS.items() if set(entry.works) & set(works)]
+    listed = [name.strip() for name in names.split(",") if name.strip()]
+    for name in listed:
+        if name not in able:
+            raise InputError(f"{_rule(name, works, able)}. Received: {name!r}")
+    return [CONTESTANTS[name] for name in listed or able]
+
+
+def _rule(name: str, works: Sequence[str], able: Sequence[str]) -> str:
+    if name not in CONTESTANTS:
+        return f"contestants must be among {', '.join(able)}"
+    does = f"{' and '.join(CONTESTANTS[name].works)} alone"
+    return f"contestants must do work {' or '.join(works)}; this one does {does}"
+
+
+def require_batch(settings: Settings, images: int) -> None:
+    """Raises an InputError if the split's images do not fill one batch."""
+    rule = f"batch_size must be at most {images}, the images of split {settings.split!r}"
+    require(images >= settings.batch_size, rule, settings.batch_size)
