@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from sentiflow import cli
-from sentiflow.model import results
+from sentiflow.model.reports import results
 from sentiflow.pipeline import InputError
 
 from . import build, growth, memory, stages, start
@@ -111,7 +111,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "utilisation": _of_rows(utilisation.markdown),
     "diagnosis": _of_rows(words),
     "stages": _of_dicts(stages.markdown),
-    "experiments": _of_dicts(results.as_markdown),
+    "experiments": lambda path: results.as_markdown(results.read_rows(path)),
     "margin": _of_dicts(margin),
     "gain": gain,
     "gpu": gpu.markdown,

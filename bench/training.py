@@ -21,7 +21,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from sentiflow import cli, pipeline
-from sentiflow.model.backbones import find_backbone
+from sentiflow.model.networks.backbones import find_backbone
 
 from . import throughput
 from .contestants import CONTESTANTS

@@ -11,10 +11,10 @@ if keras.backend.backend() == "jax":
     # on.
     tf.config.set_visible_devices([], "GPU")
 
-from .backbones import BACKBONES
-from .heads import HEADS
-from .network import build
-from .run import load
+from .networks.backbones import BACKBONES
+from .networks.heads import HEADS
+from .networks.network import build
 from .settings import TrainSettings
+from .training.checkpoint import load
 
 __all__ = ["BACKBONES", "HEADS", "TrainSettings", "build", "load"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 from sentiflow.options import InputError, check, option
 
@@ -128,6 +128,17 @@ class TrainSettings:
         1, "Updates in one call of the accelerator; metrics are read between calls.", at_least=1
     )
     tensorboard: bool = option(False, "Write TensorBoard logs into the run folder.")
+
+    @classmethod
+    def read(cls, values: dict[str, Any]) -> TrainSettings:
+        """The settings that JSON values by field make.
+
+        Raises:
+            KeyError: a list is missing.
+            TypeError: a value is no field's.
+            InputError: a value is outside its range.
+        """
+        return cls(**(values | {"backbone_options": tuple(values["backbone_options"])}))
 
     def __post_init__(self) -> None:
         check(self)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 # `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded
 # before it.
-from sentiflow.model import backbones, folding, precision  # isort: skip
+from sentiflow.model.networks import backbones, folding, precision  # isort: skip
 
 import math
 import time

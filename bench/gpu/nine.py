@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sentiflow.model import experiments, lockstep  # isort: skip  # before TensorFlow: see `model`
+from sentiflow.model.training import groups, plan, protocols  # isort: skip  # before TensorFlow: see `model`
 
 import dataclasses
 import shutil
@@ -25,15 +25,15 @@ def main() -> None:
     scale, out = context.scale, context.work / "nine"
     shutil.rmtree(out, ignore_errors=True)
     inputs = pipeline.Settings(image_size=scale.image_size)
-    chosen, config = experiments.choose(scale.experiments), f"raw{scale.image_size}"
+    chosen, config = protocols.choose(scale.experiments), f"raw{scale.image_size}"
     shared = dataclasses.replace(settings(context), data_dir=context.data_dir)
-    planned = experiments.plan(
+    planned = plan.plan(
         chosen, shared, inputs, out=out, config=config, seeds=1, folds=False, variants=None
     )
     console = Console(stderr=True)
-    made = experiments.perform(planned, out=out, sequential=False, console=console)
-    images = sum(map(lockstep.work, lockstep.groups(each.job for each in planned)))
-    training = sum(row["seconds"] for row in made)
+    made = plan.perform(planned, out=out, sequential=False, console=console)
+    images = sum(map(groups.work, groups.groups(each.job for each in planned)))
+    training = sum(row.seconds for row in made)
     measured = Measurement(
         part="nine",
         name="experiments in one pass",

@@ -1,18 +1,19 @@
 """Heads, against formulas written out in NumPy; how branches are trained. Runs on either Keras backend."""
 
-import csv
 import dataclasses
 
 import keras
 import numpy as np
 import pytest
 import tiny_dataset
-from rich.console import Console
+from run_files import QUIET, history
 
 from sentiflow import pipeline
-from sentiflow.model import evaluate, heads, network, precision, run, train
-from sentiflow.model.recipe import compile_network, compile_with
+from sentiflow.model.networks import heads, network, precision
+from sentiflow.model.scores import split
 from sentiflow.model.settings import TrainSettings
+from sentiflow.model.training import checkpoint, loop
+from sentiflow.model.training.recipe import compile_network, compile_with
 from sentiflow.pipeline import InputError
 
 SETTINGS = TrainSettings(
@@ -183,44 +184,36 @@ def test_a_network_computes_in_less_and_is_saved_with_one_output(name, number_fo
     assert len(heads.auxiliary(loaded)) == len(heads.auxiliary(model))
 
 
-def test_two_branches_are_trained_alike_on_every_tier_and_resume(tmp_path, monkeypatch):
+def test_two_branches_are_trained_alike_on_every_tier_and_resume(tmp_path, tiny_dir, monkeypatch):
     """On the tier `device`, three updates a call, and interrupted after the first of two epochs."""
     monkeypatch.setattr(network, "make_backbone", small_backbone)
-    tiny_dataset.write(tmp_path)
     settings = dataclasses.replace(
-        SETTINGS, dataset=tiny_dataset.NAME, data_dir=str(tmp_path), head="wscnet"
+        SETTINGS, dataset=tiny_dataset.NAME, data_dir=str(tiny_dir), head="wscnet"
     )
     settings = dataclasses.replace(
         settings, epochs=2, learning_rate=0.05, precision="float32", dropout=0.2
     )
     inputs = pipeline.Settings(batch_size=8, image_size=tiny_dataset.IMAGE_SIZE)
-    one, other, quiet = tmp_path / "one", tmp_path / "other", Console(quiet=True)
-    train.train(settings, inputs, out=one, console=quiet)
+    one, other = tmp_path / "one", tmp_path / "other"
+    loop.train(settings, inputs, out=one, console=QUIET)
     settings, inputs = (
         dataclasses.replace(settings, steps_per_execution=3),
         dataclasses.replace(inputs, cache="device"),
     )
     with monkeypatch.context() as patch:
-        patch.setattr(train, "should_stop", lambda history, patience: len(history) == 1)
-        patch.setattr(train, "finish", lambda *_: None)
-        train.train(settings, inputs, out=other, console=quiet)
-    train.train(settings, inputs, out=other, resume=True, console=quiet)
-    assert [row["epoch"] for row in history(other)] == ["1", "2"]
+        patch.setattr(loop, "should_stop", lambda history, patience: len(history) == 1)
+        patch.setattr(loop, "finish", lambda *_: None)
+        loop.train(settings, inputs, out=other, console=QUIET)
+    loop.train(settings, inputs, out=other, resume=True, console=QUIET)
+    assert [row["epoch"] for row in history(other)] == [1, 2]
     for name in ("loss", "accuracy", "val_loss"):
-        values = [[float(row[name]) for row in history(out)] for out in (one, other)]
+        values = [[row[name] for row in history(out)] for out in (one, other)]
         assert values[0] == pytest.approx(values[1], abs=1e-4)
-    record, model = run.load(one)
+    record, model = checkpoint.load(one)
     both = keras.Model(model.inputs, [*model.outputs, *heads.auxiliary(model)])
-    ((images, labels),) = evaluate.evaluation_batches(
-        record, split="validation"
-    ).as_numpy_iterator()
+    ((images, labels),) = split.evaluation_batches(record, split="validation").as_numpy_iterator()
     losses = [
         -np.log(values[np.arange(7), labels]).mean() for values in both.predict_on_batch(images)
     ]
-    assert float(history(one)[-1]["val_loss"]) == pytest.approx(np.mean(losses), abs=1e-5)
+    assert history(one)[-1]["val_loss"] == pytest.approx(np.mean(losses), abs=1e-5)
     assert abs(losses[0] - losses[1]) > 1e-3
-
-
-def history(out):
-    with (out / run.HISTORY).open() as file:
-        return list(csv.DictReader(file))

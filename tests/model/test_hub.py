@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from sentiflow.model import backbones, hub, network, recipe
+from sentiflow.model.networks import backbones, hub, network
 from sentiflow.model.settings import TrainSettings
+from sentiflow.model.training import recipe
 from sentiflow.pipeline import InputError
 from sentiflow.pipeline.view import normalise
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sentiflow.model import backbones, heads, network, precision
-from sentiflow.model.recipe import compile_network
+from sentiflow.model.networks import backbones, heads, network, precision
 from sentiflow.model.settings import TrainSettings
+from sentiflow.model.training.recipe import compile_network
 from sentiflow.pipeline import InputError
 from sentiflow.pipeline.view import normalise
 

@@ -8,7 +8,7 @@ import report_samples
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 
-from sentiflow.model import report
+from sentiflow.model.reports import page, run_page
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),
@@ -62,7 +62,7 @@ return found;
 def reports(tmp_path_factory):
     run = report_samples.write_run(tmp_path_factory.mktemp("run"))
     experiments = report_samples.write_set(tmp_path_factory.mktemp("set"))
-    return {"run": report.write_run(run), "set": report.write_set(experiments)}
+    return {"run": run_page.write_run(run), "set": page.write_set(experiments)}
 
 
 @pytest.fixture(scope="module")
