@@ -27,28 +27,50 @@ from .training.plan import perform, plan
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
     help="Folder the set is written to.",
+    cls=cli.Option,
+    group="output",
 )
 @click.option(
-    "--only", help="Numbers of experiments, such as 1,8.  [default: all; with --ablation, 1]"
+    "--only",
+    help="Numbers of experiments, such as 1,8.  [default: all; with --ablation, 1]",
+    cls=cli.Option,
+    group="set",
 )
 @click.option(
     "--config",
     default="raw256",
     help="Storage config of the datasets; every division of it is used.",
+    cls=cli.Option,
+    group="set",
 )
 @click.option(
-    "--seeds", type=click.IntRange(1), default=1, help="Repeats; the first has the seed --seed."
+    "--seeds",
+    type=click.IntRange(1),
+    default=1,
+    help="Repeats; the first has the seed --seed.",
+    cls=cli.Option,
+    group="set",
 )
 @click.option(
     "--folds",
     is_flag=True,
     help="Twitter I: 5-fold cross-validation at each agreement level as well.",
+    cls=cli.Option,
+    group="set",
 )
 @click.option(
-    "--ablation", is_flag=True, help="Variations of the recipe in the experiment's stead."
+    "--ablation",
+    is_flag=True,
+    help="Variations of the recipe in the experiment's stead.",
+    cls=cli.Option,
+    group="set",
 )
 @click.option(
-    "--sequential", is_flag=True, help="One run after the other, each with a backbone of its own."
+    "--sequential",
+    is_flag=True,
+    help="One run after the other, each with a backbone of its own.",
+    cls=cli.Option,
+    group="set",
 )
 @cli.options(TrainSettings, exclude=("dataset", "learning_rate", "epochs"))
 @cli.options(pipeline.Settings, exclude=("preprocess", "batch_size", "agreement", "fold"))

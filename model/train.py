@@ -25,11 +25,15 @@ from .training.record import is_run, read_record
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
     help="Folder the run is written to.",
+    cls=cli.Option,
+    group="output",
 )
 @click.option(
     "--resume",
     is_flag=True,
     help="Go on with the run in --out; its settings are the defaults then.",
+    cls=cli.Option,
+    group="output",
 )
 @cli.options(TrainSettings)
 @cli.options(pipeline.Settings, exclude=("preprocess",))

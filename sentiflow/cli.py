@@ -14,6 +14,18 @@ from .options import InputError, choices, hints, is_union
 T = TypeVar("T")
 
 
+class Option(click.Option):
+    """A click option that stands under a heading in the help.
+
+    Attributes:
+        group: the heading; empty: that of all options without one.
+    """
+
+    def __init__(self, *args: Any, group: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.group = group
+
+
 class Command(click.Command):
     """A click command that prints user errors as one line, and accepts `--batch-size` for `--batch_size`."""
 
@@ -24,6 +36,17 @@ class Command(click.Command):
             max_content_width=120,
         )
         super().__init__(*args, **kwargs)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the options, those of each group under its heading."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(getattr(parameter, "group", ""), []).append(record)
+        for group, records in groups.items():
+            with formatter.section(group.capitalize() or "Options"):
+                formatter.write_dl(records)
 
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         """Runs the command; a user error ends with status 2, and an interruption with 130."""
@@ -71,7 +94,11 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[T], T]:
     default = (
         field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
     )
-    settings: dict[str, Any] = {"help": field.metadata.get("help", "")}
+    settings: dict[str, Any] = {
+        "cls": Option,
+        "group": field.metadata.get("group", ""),
+        "help": field.metadata.get("help", ""),
+    }
     if default is dataclasses.MISSING:
         settings["required"] = True
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import dataclasses
 import functools
@@ -16,7 +15,7 @@ from typing import Any, Literal
 import keras
 from keras import applications
 
-from sentiflow.pipeline import InputError
+from sentiflow.options import InputError, parse_pairs
 
 from ..settings import TrainSettings
 from . import hub
@@ -168,7 +167,7 @@ def _from_hub(backbone: Backbone, options: dict[str, Any], settings: TrainSettin
 def parse_options(
     options: tuple[str, ...], constructor: Callable[..., keras.Model]
 ) -> dict[str, Any]:
-    """Turns `key=value` texts into arguments of a backbone's constructor; values are Python literals or texts.
+    """Turns `key=value` texts into arguments of a backbone's constructor.
 
     Raises:
         InputError: a text has no `=`, or the constructor has no such argument that a user may set.
@@ -185,26 +184,13 @@ def parse_options(
     ours |= {"include_preprocessing", "architecture", "name"}
     known = [name for name in inspect.signature(constructor).parameters if name not in ours]
     known += getattr(constructor, "keywords", {})  # what `_hub` has bound
-    parsed = {}
-    for option in options:
-        key, separator, value = option.partition("=")
-        if not separator:
-            raise InputError(
-                f"backbone_options must be key=value, e.g. alpha=0.25. Received: {option}"
-            )
-        if key not in known:
-            raise InputError(
-                f"the backbone has no option {key}; it has {', '.join(known) or 'none'}. Received: {option}"
-            )
-        parsed[key] = _literal(value)
-    return parsed
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    return parse_pairs(
+        options,
+        option="backbone_options",
+        example="alpha=0.25",
+        owner="the backbone",
+        known=known,
+    )
 
 
 def _with_imagenet_weights(

@@ -47,9 +47,11 @@ def linear(features: keras.KerasTensor, classes: int, settings: TrainSettings) -
 
 
 def wscnet(features: keras.KerasTensor, classes: int, settings: TrainSettings) -> keras.KerasTensor:
-    """Weakly supervised coupled network: one branch finds where the sentiment is, the other classifies with it.
+    """Weakly supervised coupled network.
 
-    Detection: k maps a class, pooled over their places and averaged over k, are the logits v. The
+    One branch finds where the sentiment is, the other classifies with it.
+
+    Detection: k maps a class, pooled over their cells and averaged over k, are the logits v. The
     sentiment map is the sum over the classes of v times the class's mean map. Classification: the
     features, and beside them the features times the sentiment map, pooled, and one dense layer.
     Both branches are trained, see `auxiliary`.
@@ -60,13 +62,13 @@ def wscnet(features: keras.KerasTensor, classes: int, settings: TrainSettings) -
     Args:
         features: feature map, [batch, height, width, channels].
         classes: number of classes.
-        settings: `maps_per_class`, `wscnet_pooling` (of both branches) and `dropout` are used.
+        settings: `maps_per_class`, `pooling` (of both branches) and `dropout` are used.
 
     Returns:
         Probabilities of the classification branch, float32 [batch, classes].
     """
     pool = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}[
-        settings.wscnet_pooling
+        settings.of_head.pooling
     ]
     maps, class_maps = _class_wise_maps(features, classes, settings)
     pooled = layers.Reshape((classes, settings.maps_per_class))(pool(name="pooled_maps")(maps))
@@ -85,9 +87,9 @@ def wscnet(features: keras.KerasTensor, classes: int, settings: TrainSettings) -
 def wildcat(
     features: keras.KerasTensor, classes: int, settings: TrainSettings
 ) -> keras.KerasTensor:
-    """Class-wise pooling of k maps a class by their mean, then spatial pooling of the most and least active places.
+    """Class-wise pooling of k maps a class, then spatial pooling of the extreme values.
 
-    A class's logit is the mean of the kmax highest values of its map, plus alpha times the mean of
+    The k maps of a class become their mean. A class's logit is the mean of the kmax highest values of its map, plus alpha times the mean of
     the kmin lowest.
 
     Durand, Mordan, Thome, Cord: "WILDCAT: Weakly Supervised Learning of Deep ConvNets for Image
@@ -96,28 +98,27 @@ def wildcat(
     Args:
         features: feature map, [batch, height, width, channels].
         classes: number of classes.
-        settings: `maps_per_class`, `wildcat_kmax`, `wildcat_kmin`, `wildcat_alpha` and `dropout`
-            (of whole feature channels, as dropping pooled ones does in the other heads) are used.
+        settings: `maps_per_class`, `kmax`, `kmin`, `alpha` and `dropout` (of whole feature channels, as dropping pooled ones does in the other heads) are used.
 
     Returns:
         Probabilities, float32 [batch, classes].
 
     Raises:
-        InputError: the map has fewer places than `wildcat_kmax` or `wildcat_kmin`.
+        InputError: the map has fewer cells than `kmax` or `kmin`.
     """
     if settings.dropout:
         features = layers.SpatialDropout2D(settings.dropout, name="dropout")(features)
     _, class_maps = _class_wise_maps(features, classes, settings)
     height, width = features.shape[1:3]
-    highest, lowest = (
-        _places(settings, name, height * width) for name in ("wildcat_kmax", "wildcat_kmin")
-    )
+    options = settings.of_head
+    highest = _count("kmax", options.kmax, height * width)
+    lowest = _count("kmin", options.kmin, height * width)
     values = layers.Permute((2, 1), dtype="float32")(
         layers.Reshape((height * width, classes), dtype="float32")(class_maps)
     )
     logits = ops.mean(ops.top_k(values, highest)[0], axis=-1)
     if lowest:
-        logits = logits - settings.wildcat_alpha * ops.mean(ops.top_k(-values, lowest)[0], axis=-1)
+        logits = logits - options.alpha * ops.mean(ops.top_k(-values, lowest)[0], axis=-1)
     return layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
 
 
@@ -130,7 +131,9 @@ HEADS: dict[str, Callable[[keras.KerasTensor, int, TrainSettings], keras.KerasTe
 
 
 def auxiliary(network: keras.Model) -> list[keras.KerasTensor]:
-    """Probabilities, each float32 [batch, classes], that training holds against the labels beside the network's own.
+    """Probabilities of auxiliary branches, which training holds against the labels as well.
+
+    Each is float32 [batch, classes], and comes beside the network's own.
 
     The loss is the mean of all their cross-entropies: half and half for `wscnet`, whose detection
     branch is the one here. The other heads have none.
@@ -152,16 +155,17 @@ class Branches(keras.Model):
     """
 
     def __init__(self, network: keras.Model, **options: Any) -> None:
-        super().__init__(dtype="float32", **options)  # the network alone computes in less
-        self.network = network  # before `branches`: the weights are in the network's order, as in its optimiser
+        # The network alone computes in less.
+        super().__init__(dtype="float32", **options)
+        # Before `branches`: the weights are in the network's order, as in its optimiser.
+        self.network = network
         further = [] if len(network.outputs) > 1 else auxiliary(network)
         self.branches = keras.Model(network.inputs, [*network.outputs, *further])
 
     def call(self, inputs: Any, training: bool | None = None) -> list[Any]:
         """Probabilities of every branch, each float32 [batch, classes]; the network's own first."""
-        return keras.tree.flatten(
-            self.branches(inputs, training=training)
-        )  # Keras unpacks a list of one
+        # Keras unpacks a list of one.
+        return keras.tree.flatten(self.branches(inputs, training=training))
 
     def compute_loss(
         self,
@@ -173,7 +177,8 @@ class Branches(keras.Model):
     ) -> Any:
         """Mean of the losses of the branches."""
         losses = [
-            super(Branches, self).compute_loss(x, y, one, sample_weight, training) for one in y_pred
+            super(Branches, self).compute_loss(x, y, branch, sample_weight, training)
+            for branch in y_pred
         ]
         return ops.mean(ops.stack(losses))
 
@@ -196,7 +201,7 @@ def _classify(
 def _class_wise_maps(
     features: keras.KerasTensor, classes: int, settings: TrainSettings
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Maps [b, h, w, classes * k], map i of class c being channel c * k + i; and the mean map of each class."""
+    """Maps [b, h, w, classes * k] and the mean map of each class; channel c * k + i is map i of c."""
     height, width = features.shape[1:3]
     maps = layers.Conv2D(classes * settings.maps_per_class, 1, name="maps")(features)
     by_class = layers.Reshape((height, width, classes, settings.maps_per_class), dtype="float32")(
@@ -207,13 +212,16 @@ def _class_wise_maps(
     )
 
 
-def _places(settings: TrainSettings, name: str, places: int) -> int:
-    """How many of a map's places a setting means: a fraction of them, of which at least one, or their number."""
-    setting = getattr(settings, name)
-    count = max(round(setting * places), 1) if 0 < setting < 1 else int(setting)
-    if count > places:
+def _count(name: str, option: float, cells: int) -> int:
+    """How many of a map's cells an option means: a fraction of them, at least one, or a number.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    count = max(round(option * cells), 1) if 0 < option < 1 else int(option)
+    if count > cells:
         raise InputError(
-            f"The feature map has {places} places; set {name} to at most that, or to a fraction below 1, or raise "
-            f"image_size. Received: {setting:g}"
+            f"The feature map has {cells} places; set {name} to at most that, or to a fraction "
+            f"below 1, or raise image_size. Received: {option:g}"
         )
     return count

@@ -184,8 +184,8 @@ def finish(
     if record.train.average_weights:
         checkpoint.load_average(out, model)
     write_atomically(out / MODELS["final"], model.save)
-    scores = evaluate(out, record, model, split=split)
-    progress.say(summary(scores))
+    evaluation = evaluate(out, record, model, split=split)
+    progress.say(summary(evaluation))
     # Before the best weights replace those that were evaluated.
     run_page.write_run(out, network=model)
     checkpoint.load_best(out, model)
@@ -195,7 +195,7 @@ def finish(
         "stopped_early": len(history) < record.train.epochs,
         "best_epoch": best,
         "seconds_training": round(sum(row.seconds for row in history), 3),
-        split: scores.figures,
+        split: evaluation.scores.figures,
     }
     write_json(out / METRICS, metrics)
     checkpoint.remove_initial(out)

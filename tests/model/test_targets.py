@@ -117,6 +117,7 @@ def test_the_first_update_of_an_optimiser_by_hand(name):
     [
         ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\). Received: 1.0"),
         ({"mixup": -1.0}, "mixup must be at least 0. Received: -1.0"),
+        ({"maps_per_class": 0}, "maps_per_class must be at least 1"),
         ({"views": 0}, "views must be at least 1"),
         ({"optimizer": "adam"}, "optimizer must be one of sgd, adamw. Received: 'adam'"),
         ({"schedule": "cos"}, "schedule must be one of inverse_time, cosine. Received: 'cos'"),
