@@ -1,4 +1,4 @@
-"""The trainer: networks, training runs, their evaluation and predictions. Keras 3, on TensorFlow or JAX."""
+"""The trainer: networks, training runs, their scores and reports, on TensorFlow or JAX."""
 
 from sentiflow import pipeline  # noqa: F401  # first: it loads the backends in the order that they bear
 

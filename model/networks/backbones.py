@@ -1,4 +1,4 @@
-"""Backbones of `keras.applications` and keras-hub, by name, with the weights that they start from."""
+"""Backbones of `keras.applications` and keras-hub, by name, with their first weights."""
 
 from __future__ import annotations
 
@@ -154,9 +154,13 @@ def _construct(
 def _from_hub(backbone: Backbone, options: dict[str, Any], settings: TrainSettings) -> keras.Model:
     weights = {"none": None, "pretrained": backbone.preset}.get(settings.weights, settings.weights)
     if weights not in (None, backbone.preset) and not Path(weights).is_dir():
-        rule = f"weights of {settings.backbone} must be pretrained, none, or the folder of a keras-hub preset"
+        rule = (
+            f"weights of {settings.backbone} must be pretrained, none, or the folder of a "
+            "keras-hub preset"
+        )
         raise InputError(f"{rule}. Received: {weights}")
-    size, fits = options["input_shape"][0], backbone.image_size
+    size = options["input_shape"][0]
+    fits = backbone.image_size
     if weights == backbone.preset and fits not in (None, size):
         raise InputError(
             f"The weights of {settings.backbone} need --image_size {fits}. Received: {size}"
@@ -205,14 +209,16 @@ def _with_imagenet_weights(
         ) from error
     except Exception as error:  # Keras raises a plain Exception when a download fails
         raise InputError(
-            f"The ImageNet weights of {constructor.__name__} are not in Keras' cache and cannot be downloaded "
-            f"({error}). Pass a file with --weights FILE (Keras' ..._no_top.h5), or --weights none for random ones."
+            f"The ImageNet weights of {constructor.__name__} are not in Keras' cache and cannot be "
+            f"downloaded ({error}). Pass a file with --weights FILE (Keras' ..._no_top.h5), or "
+            "--weights none for random ones."
         ) from error
 
 
 def _load_weights(backbone: keras.Model, settings: TrainSettings) -> None:
     path = Path(settings.weights)
-    remedy = f"weights must be imagenet, none, or a {' or '.join(WEIGHT_SUFFIXES)} file. Received: {path}"
+    suffixes = " or ".join(WEIGHT_SUFFIXES)
+    remedy = f"weights must be imagenet, none, or a {suffixes} file. Received: {path}"
     if path.suffix not in WEIGHT_SUFFIXES:
         raise InputError(remedy)
     if not path.is_file():
@@ -225,7 +231,8 @@ def _load_weights(backbone: keras.Model, settings: TrainSettings) -> None:
     except (ValueError, TypeError, KeyError, IndexError, OSError, UserWarning) as error:
         options = " ".join(settings.backbone_options)
         raise InputError(
-            f"{path} does not hold the weights of {settings.backbone} {options} without its top: {error}"
+            f"{path} does not hold the weights of {settings.backbone} {options} without its top: "
+            f"{error}"
         ) from error
 
 

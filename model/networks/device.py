@@ -1,4 +1,4 @@
-"""The tier `device`: the whole dataset in the accelerator's memory, the view inside the compiled step."""
+"""The tier `device`: the dataset in the accelerator's memory, the view in the compiled step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .heads import Branches
 
 
 class OnDevice(Branches):
-    """A network that is told which windows to look at, and looks them up in pixels that the accelerator holds.
+    """A network that looks windows up in pixels that the accelerator holds.
 
     What it is fed are the batches of `pipeline.load(..., cache="device")`. Trained are the
     network's own weights; to
@@ -48,8 +48,11 @@ class OnDevice(Branches):
             tf.errors.ResourceExhaustedError,
             RuntimeError,
         ) as error:  # JAX's errors are RuntimeErrors
-            room = f"{pixels.nbytes / 2**20:,.0f} MiB of pixels do not fit into the accelerator's memory"
-            raise pipeline.InputError(f"{room}; use cache='memory'. ({error})") from error
+            size = f"{pixels.nbytes / 2**20:,.0f} MiB"
+            raise pipeline.InputError(
+                f"{size} of pixels do not fit into the accelerator's memory; use cache='memory'. "
+                f"({error})"
+            ) from error
 
     def call(self, places: dict[str, Any], training: bool | None = None) -> Any:
         """Probabilities of a batch, of every branch of the network."""

@@ -20,10 +20,10 @@ LINEAR = (layers.DepthwiseConv2D, layers.Conv2D)
 
 
 def fold(backbone: keras.Model, *, dtype: str | None = None) -> keras.Model:
-    """A copy of the backbone, for inference alone, with every BatchNormalization folded that follows a convolution.
+    """A copy of the backbone, for inference alone, with BatchNormalization folded.
 
-    Those in front of their convolution, as in ResNetV2, stay: zero padding lies between. Layers
-    keep their names.
+    Every one that follows a convolution is. Those in front of their convolution, as in ResNetV2,
+    stay: zero padding lies between. Layers keep their names.
 
     Args:
         backbone: a functional model of layers; models among them are copied as they are.
@@ -56,7 +56,7 @@ def fold(backbone: keras.Model, *, dtype: str | None = None) -> keras.Model:
 
 
 def _pairs(backbone: keras.Model) -> list[tuple[keras.Layer, layers.BatchNormalization]]:
-    """Each convolution whose output goes to a BatchNormalization and nowhere else, and that BatchNormalization."""
+    """Each convolution whose output goes to one BatchNormalization alone, and that one."""
     takers: dict[str, list[keras.Layer]] = {}
     for layer in backbone.layers:
         for tensor in keras.tree.flatten(
@@ -64,7 +64,7 @@ def _pairs(backbone: keras.Model) -> list[tuple[keras.Layer, layers.BatchNormali
         ):
             takers.setdefault(tensor.name, []).append(layer)
     outputs = {tensor.name for tensor in backbone.outputs}
-    found = []
+    pairs = []
     for layer in backbone.layers:
         if not isinstance(layer, LINEAR) or layer.activation is not keras.activations.linear:
             continue
@@ -72,17 +72,17 @@ def _pairs(backbone: keras.Model) -> list[tuple[keras.Layer, layers.BatchNormali
         if layer.output.name not in outputs and [type(taker) for taker in taken_by] == [
             layers.BatchNormalization
         ]:
-            found.append((layer, taken_by[0]))
-    return found
+            pairs.append((layer, taken_by[0]))
+    return pairs
 
 
 def _folded_weights(
     convolution: keras.Layer, normalisation: layers.BatchNormalization
 ) -> list[np.ndarray]:
-    """Kernel and bias of the convolution with the normalisation in them, float32, computed in float64."""
+    """Kernel and bias with the normalisation in them, float32, computed in float64."""
     kernel, *bias = (np.asarray(weight, np.float64) for weight in convolution.get_weights())
     mean, variance = (
-        _float64(each) for each in (normalisation.moving_mean, normalisation.moving_variance)
+        _float64(moment) for moment in (normalisation.moving_mean, normalisation.moving_variance)
     )
     scale = 1 / np.sqrt(variance + normalisation.epsilon)
     if normalisation.scale:

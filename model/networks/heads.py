@@ -24,7 +24,7 @@ AUXILIARY = "auxiliary_logits"
 
 
 def gap(features: keras.KerasTensor, classes: int, settings: TrainSettings) -> keras.KerasTensor:
-    """The reference system's head: k class-wise maps per class, global average pooling, one dense layer.
+    """The reference system's head: k maps a class, global average pooling, one dense layer.
 
     Args:
         features: feature map, [batch, height, width, channels].
@@ -41,7 +41,7 @@ def gap(features: keras.KerasTensor, classes: int, settings: TrainSettings) -> k
 
 
 def linear(features: keras.KerasTensor, classes: int, settings: TrainSettings) -> keras.KerasTensor:
-    """Logistic regression on the globally averaged features. Arguments and result are those of `gap`."""
+    """Logistic regression on the averaged features; arguments and result as of `gap`."""
     pooled = layers.GlobalAveragePooling2D(name="pooled")(features)
     return _classify(pooled, classes, settings)
 
@@ -89,8 +89,8 @@ def wildcat(
 ) -> keras.KerasTensor:
     """Class-wise pooling of k maps a class, then spatial pooling of the extreme values.
 
-    The k maps of a class become their mean. A class's logit is the mean of the kmax highest values of its map, plus alpha times the mean of
-    the kmin lowest.
+    The k maps of a class become their mean. A class's logit is the mean of the kmax highest values
+    of its map, plus alpha times the mean of the kmin lowest.
 
     Durand, Mordan, Thome, Cord: "WILDCAT: Weakly Supervised Learning of Deep ConvNets for Image
     Classification, Pointwise Localization and Segmentation", CVPR 2017.
@@ -98,7 +98,8 @@ def wildcat(
     Args:
         features: feature map, [batch, height, width, channels].
         classes: number of classes.
-        settings: `maps_per_class`, `kmax`, `kmin`, `alpha` and `dropout` (of whole feature channels, as dropping pooled ones does in the other heads) are used.
+        settings: `maps_per_class`, `kmax`, `kmin`, `alpha` and `dropout` (of
+            whole feature channels, as dropping pooled ones does in the other heads) are used.
 
     Returns:
         Probabilities, float32 [batch, classes].
@@ -201,7 +202,7 @@ def _classify(
 def _class_wise_maps(
     features: keras.KerasTensor, classes: int, settings: TrainSettings
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Maps [b, h, w, classes * k] and the mean map of each class; channel c * k + i is map i of c."""
+    """Maps [b, h, w, classes * k], channel c * k + i being map i of c; and each class's mean."""
     height, width = features.shape[1:3]
     maps = layers.Conv2D(classes * settings.maps_per_class, 1, name="maps")(features)
     by_class = layers.Reshape((height, width, classes, settings.maps_per_class), dtype="float32")(

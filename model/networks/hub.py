@@ -1,4 +1,6 @@
-"""Image encoders of keras-hub as backbones: CLIP, SigLIP and DINOv2. They give tokens; here, these are feature maps.
+"""Image encoders of keras-hub as backbones: CLIP, SigLIP and DINOv2.
+
+They give tokens; here, these are feature maps.
 
 keras-hub is an extra: pip install '.[hub]' in the checkout.
 """
@@ -43,7 +45,9 @@ def clip(
     tokens: Tokens = "patches",
     **architecture: int,
 ) -> keras.Model:
-    """CLIP's image encoder (Radford et al., "Learning Transferable Visual Models From Natural Language Supervision").
+    """CLIP's image encoder.
+
+    Radford et al., "Learning Transferable Visual Models From Natural Language Supervision".
 
     Args:
         input_shape: (s, s, 3), pixels in [0, 255]; CLIP's own normalisation is a part of the
@@ -75,7 +79,9 @@ def siglip(
     tokens: Tokens = "patches",
     **architecture: int,
 ) -> keras.Model:
-    """SigLIP's image encoder (Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023).
+    """SigLIP's image encoder.
+
+    Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023.
 
     Args:
         input_shape: (s, s, 3), values in [-1, 1].
@@ -124,7 +130,7 @@ def dinov2(
 def _as_map(
     images: keras.KerasTensor, sequence: keras.KerasTensor, encoder: Any, tokens: Tokens
 ) -> keras.Model:
-    """A model from images to tokens as a map [b, h, w, channels]: the class token comes first, the patches last."""
+    """A model from images to tokens as a map [b, h, w, channels]; patches are the last tokens."""
     size, patch = encoder.image_shape[0], encoder.patch_size
     if tokens not in ("patches", "class"):
         raise ValueError(f"tokens must be patches or class. Received: {tokens}")
@@ -133,12 +139,14 @@ def _as_map(
             f"--image_size must be a multiple of its patches' {patch} pixels. Received: {size}"
         )
     side = size // patch if tokens == "patches" else 1
-    chosen = sequence[:, -(side**2) :] if tokens == "patches" else sequence[:, :1]
-    return keras.Model(images, layers.Reshape((side, side, encoder.hidden_dim), name="map")(chosen))
+    shown = sequence[:, -(side**2) :] if tokens == "patches" else sequence[:, :1]
+    return keras.Model(images, layers.Reshape((side, side, encoder.hidden_dim), name="map")(shown))
 
 
 def _load(encoder: Any, weights: str | None, **changes: Any) -> None:
-    """Gives an encoder the weights of a preset, which may be of the encoder alone or of a model with texts as well.
+    """Gives an encoder the weights of a preset.
+
+    It may be of the encoder alone or of a model with texts as well.
 
     Raises:
         InputError: the preset is not to be had, or is another encoder's.
@@ -157,7 +165,8 @@ def _load(encoder: Any, weights: str | None, **changes: Any) -> None:
     preset = getattr(preset, "vision_encoder", preset)
     if type(preset) is not type(encoder):
         raise InputError(
-            f"The preset {weights} is not a {type(encoder).__name__}. Received: {type(preset).__name__}"
+            f"The preset {weights} is not a {type(encoder).__name__}. "
+            f"Received: {type(preset).__name__}"
         )
     for name in (
         "image_shape",
@@ -170,7 +179,7 @@ def _load(encoder: Any, weights: str | None, **changes: Any) -> None:
         ours, theirs = getattr(encoder, name), getattr(preset, name)
         if np.any(np.not_equal(ours, theirs)):
             raise InputError(
-                f"The preset {weights} has {name}={theirs}; --image_size, --backbone or --backbone_options must match "
-                f"it. Received: {name}={ours}"
+                f"The preset {weights} has {name}={theirs}; --image_size, --backbone or "
+                f"--backbone_options must match it. Received: {name}={ours}"
             )
     encoder.set_weights(preset.get_weights())

@@ -59,7 +59,7 @@ def build(
 
 
 def standardise(model: keras.Model, batches: Iterable[Any]) -> None:
-    """Gives the network's features mean 0 and variance 1, each channel over all places of all images.
+    """Gives each channel of the features mean 0 and variance 1, over all cells of all images.
 
     Args:
         model: made by `build` with `standardise`.
@@ -67,26 +67,29 @@ def standardise(model: keras.Model, batches: Iterable[Any]) -> None:
     """
     layer = model.get_layer(STANDARDISED)
     backbone = keras.Model(model.inputs, layer.input)
-    count, total, squares = 0, np.float64(0), np.float64(0)
+    count = 0
+    total = np.float64(0)
+    squares = np.float64(0)
     for batch in batches:
         features = keras.ops.convert_to_numpy(
             keras.ops.cast(backbone.predict_on_batch(batch), "float32")
         )
         features = features.reshape(-1, features.shape[-1]).astype(np.float64)
         count += len(features)
-        total, squares = total + features.sum(axis=0), squares + (features**2).sum(axis=0)
+        total = total + features.sum(axis=0)
+        squares = squares + (features**2).sum(axis=0)
     mean = total / count
     layer.moving_mean.assign(mean.astype(np.float32))
     layer.moving_variance.assign(np.maximum(squares / count - mean**2, 0).astype(np.float32))
 
 
 def fine_tune(model: keras.Model, count: int) -> None:
-    """Trains the last `count` layers of a network's backbone from now on, and its head; compile it again then."""
+    """Trains the backbone's last `count` layers from now on, and the head; compile it again."""
     unfreeze(next(layer for layer in model.layers if isinstance(layer, keras.Model)), count)
 
 
 def head_of(model: keras.Model) -> keras.Model:
-    """The part of a network behind the backbone's features, with the network's own layers and weights.
+    """The part of a network behind the backbone's features, with the network's own weights.
 
     Its outputs are those of the network and, behind them, its auxiliary branches, see
     `heads.auxiliary`.
@@ -95,7 +98,7 @@ def head_of(model: keras.Model) -> keras.Model:
 
 
 def features_of(model: keras.Model) -> keras.Model:
-    """The part of a network up to the backbone's features, with the network's own layers and weights."""
+    """The part of a network up to the backbone's features, with the network's own weights."""
     return keras.Model(model.inputs, model.get_layer(FEATURES).output, name="backbone")
 
 
@@ -132,17 +135,18 @@ class Shared:
         return self.backbone
 
     def standardise(self, model: keras.Model) -> bool:
-        """Copies the features' statistics into a network that standardises them, if they are known."""
+        """Copies the features' statistics, if they are known, into a network that uses them."""
         if self.statistics is not None:
             model.get_layer(STANDARDISED).set_weights(self.statistics)
         return self.statistics is not None
 
 
 def unfreeze(backbone: keras.Model, count: int) -> None:
-    """Freezes every layer of the backbone but the last `count`; BatchNormalization stays frozen among these too.
+    """Freezes every layer of the backbone but the last `count`.
 
-    That keeps training on a CPU reproducible as well: TensorFlow's gradients of its scales differ
-    in their last bits from run to run, those of convolutions and biases do not.
+    BatchNormalization stays frozen among these too. That keeps training on a CPU reproducible as
+    well: TensorFlow's gradients of its scales differ in their last bits from run to run, those of
+    convolutions and biases do not.
 
     Raises:
         InputError: the backbone has fewer layers.

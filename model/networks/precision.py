@@ -12,7 +12,7 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixe
 
 
 def resolve(precision: str) -> str:
-    """Turns `auto` into bfloat16 where the backend's device multiplies it in hardware, else float32."""
+    """Turns `auto` into bfloat16 where the device multiplies it in hardware, else float32."""
     if precision != "auto":
         return precision
     return "bfloat16" if _device_has_bfloat16() else "float32"
@@ -53,7 +53,7 @@ def _device_has_bfloat16() -> bool:
 
 
 def _compute_capabilities() -> list[tuple[int, int]]:
-    """NVIDIA compute capability (major, minor) of every GPU; a GPU that states none counts as (0, 0)."""
+    """NVIDIA compute capability (major, minor) of every GPU; (0, 0) where none is stated."""
     if keras.backend.backend() == "jax":
         import jax
 

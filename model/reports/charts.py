@@ -35,7 +35,7 @@ class Axis:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """Values at 1, 2, 3, ...; `role` is the class that colours it. Lines of one name belong together."""
+    """Values at 1, 2, 3, ...; lines of one name belong together, `role` colours them."""
 
     name: str
     role: str

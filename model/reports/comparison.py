@@ -13,7 +13,7 @@ from sentiflow.pipeline import InputError
 
 from ..training.history import HISTORY, EpochRow, read_history
 from . import charts, results
-from .results import ResultRow
+from .rows import ResultRow
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Pictures of a run: learning curves, confusion matrix, reliability diagram. Drawn without a display."""
+"""Pictures of a run: learning curves, confusion matrix, reliability diagram."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def draw_confusion(matrix: np.ndarray, class_names: list[str], path: Path, *, ti
 
 
 def draw_calibration(calibration: Calibration, path: Path, *, title: str) -> None:
-    """Reliability diagram as PNG: accuracy by confidence, and how many images have that confidence."""
+    """Reliability diagram as PNG: accuracy by confidence, and the images of each confidence."""
     figure = Figure(figsize=(5, 5.8), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bins = len(calibration.images)

@@ -15,6 +15,7 @@ from rich.table import Table
 from sentiflow.files import write_atomically, write_json
 
 from ..training.record import METRICS, read_record
+from .rows import ResultRow, RunLabels
 
 RESULTS = "results.json"
 TABLE = "table.md"
@@ -40,107 +41,24 @@ REFERENCE = "resnet101, imagenet weights, gap head, recipe reference"
 IMAGES = {"emotionroi": (1980,), "twitter1": (882, 1116, 1269)}
 
 NOTES = {
-    "": "Accuracy after the last epoch, every image of the split counted once; mean ± standard deviation (n - 1) over "
-    "seeds and folds. Nothing is chosen by the split that is reported.",
-    "emotionroi": "EmotionROI: the published figure is the best of the reference system's; it is not stated on which "
-    "split and after which epoch, and its random 80/15/5 division is not known. Ours is another one of that kind, or, "
-    "as 'official', the division that the literature uses (1,386 / 594 images), which the reference system did not.",
-    "twitter1": "Twitter I: the reference system speaks of 1,269 images and reads the list of the 882 on whose label "
-    "all five annotators agree; so is it here. The validation split, the first 20 % of the lines, is all that is held "
-    "out, so both figures are of that. Files that occur twice may be on both sides; folds keep them together.",
+    "": (
+        "Accuracy after the last epoch, every image of the split counted once; mean ± standard "
+        "deviation (n - 1) over seeds and folds. Nothing is chosen by the split that is "
+        "reported."
+    ),
+    "emotionroi": (
+        "EmotionROI: the published figure is the best of the reference system's; it is not "
+        "stated on which split and after which epoch, and its random 80/15/5 division is not "
+        "known. Ours is another one of that kind, or, as 'official', the division that the "
+        "literature uses (1,386 / 594 images), which the reference system did not."
+    ),
+    "twitter1": (
+        "Twitter I: the reference system speaks of 1,269 images and reads the list of the 882 "
+        "on whose label all five annotators agree; so is it here. The validation split, the "
+        "first 20 % of the lines, is all that is held out, so both figures are of that. Files "
+        "that occur twice may be on both sides; folds keep them together."
+    ),
 }
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ResultRow:
-    """A finished run of a set; the fields are the keys of an object in `results.json`.
-
-    Attributes:
-        experiment: number, or what stands for it.
-        name: what tells it from the others.
-        protocol: which images were trained and tested on, in words.
-        published: accuracy that was published of the experiment, as a share, in percent, or in
-            words; None: nothing was.
-        dataset: "name/config".
-        agreement: Twitter I: annotators that agree on a label; None elsewhere.
-        fold: of the cross-validation, from 0; None without one.
-        split: that was evaluated.
-        images: of that split.
-        dataset_images: of all splits.
-        accuracy: of the split, in [0, 1].
-        macro_f1: of the split, in [0, 1].
-        loss: of the split, nats.
-        best_epoch: the one with the lowest val_loss, from 1.
-        seconds: of training.
-        run: the run's folder, relative to the set's.
-        environment: backend, precision and device by these names.
-    """
-
-    experiment: int | str | None
-    name: str
-    protocol: str
-    published: float | str | None = None
-    dataset: str
-    batch_size: int
-    learning_rate: float
-    epochs: int
-    head: str
-    recipe: str
-    backbone: str
-    weights: str
-    seed: int
-    agreement: int | None = None
-    fold: int | None = None
-    split: str
-    images: int
-    dataset_images: int
-    accuracy: float
-    macro_f1: float
-    loss: float
-    best_epoch: int
-    seconds: float
-    run: str
-    environment: dict[str, str]
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.accuracy <= 1:
-            raise ValueError(f"accuracy must be in [0, 1]. Received: {self.accuracy}")
-
-    @classmethod
-    def read(cls, values: dict[str, Any]) -> ResultRow:
-        """The row that a JSON object makes; keys that are none of its fields are left out.
-
-        Raises:
-            TypeError: a key is missing.
-            ValueError: the accuracy is no share.
-        """
-        names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in names})
-
-    @property
-    def dataset_name(self) -> str:
-        """The dataset without its config."""
-        return self.dataset.partition("/")[0]
-
-    @property
-    def network(self) -> str:
-        """What was trained, in words."""
-        return f"{self.backbone}, {self.weights} weights, {self.head} head, recipe {self.recipe}"
-
-    @property
-    def line(self) -> tuple[Any, ...]:
-        """What the runs of one line of the table share; they differ in seed and fold."""
-        return self.experiment, self.name, self.dataset, self.protocol
-
-
-@dataclasses.dataclass(frozen=True)
-class RunLabels:
-    """What a run is in its set; see the fields of `ResultRow`."""
-
-    experiment: int | str
-    name: str
-    protocol: str
-    published: float | None
 
 
 def make_row(folder: Path, out: Path, labels: RunLabels) -> ResultRow:

@@ -1,4 +1,4 @@
-"""How well activation maps find what people pointed at: scores against EmotionROI's emotion stimuli maps."""
+"""How well activation maps find what people pointed at: EmotionROI's stimuli maps."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def score(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def otsu(values: np.ndarray) -> float:
-    """The threshold with the most variance between the values above and below; the lowest of equals.
+    """The threshold with the most variance between the values above and below it.
+
+    It is the lowest of equals.
 
     Otsu: "A Threshold Selection Method from Gray-Level Histograms", IEEE Transactions on Systems,
     Man, and Cybernetics, 1979.

@@ -1,4 +1,4 @@
-"""The weights of a run: the checkpoint that it is resumed from, and the networks of a finished one."""
+"""The weights of a run: its checkpoint, and the networks of a finished one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole epoch as one program on JAX: a scan over its batches, with nothing to call and to wait for in between.
+"""A whole epoch as one program on JAX: a scan over its batches.
 
 `fit` calls a compiled step once a batch, hands every variable over and takes it back. Here the
 frozen weights, the pixels of the tier `device` among them, go in and do not come out, and the host
@@ -16,7 +16,7 @@ State = tuple[list[Any], ...]
 
 
 def compiled_epoch(model: keras.Model, batch: Any) -> Callable[[Any], dict[str, float]]:
-    """A function that trains a model on the batches of an epoch, with the updates that `fit` would make.
+    """A function that trains a model on an epoch's batches, with the updates of `fit`.
 
     Needs the JAX backend. Weights that are not trained must not change in a step, as those of a
     backbone in inference mode do not.

@@ -14,7 +14,7 @@ from sentiflow import pipeline
 from sentiflow.pipeline import InputError
 
 from ..reports import page, results
-from ..reports.results import ResultRow, RunLabels
+from ..reports.rows import ResultRow, RunLabels
 from ..settings import TrainSettings
 from . import lockstep, recipe
 from .groups import Job, epochs, groups, work

@@ -1,4 +1,4 @@
-"""How a network is trained: optimiser, learning rate, loss, metrics and stages; and presets of such settings."""
+"""How a network is trained: optimiser, learning rate, loss, metrics, stages; and presets."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ ABLATION: dict[str, dict[str, Any]] = {
 
 
 def preset(name: str, **changes: Any) -> TrainSettings:
-    """The settings of a recipe, with changes of one's own. `TrainSettings(recipe=...)` alone is but a name.
+    """The settings of a recipe, with changes. `TrainSettings(recipe=...)` alone is but a name.
 
     Raises:
         InputError: a value is outside its range.
@@ -69,17 +69,18 @@ def preset(name: str, **changes: Any) -> TrainSettings:
 
 
 def fill_in(options: dict[str, Any], given: set[str]) -> dict[str, Any]:
-    """The options of a command with the values of its recipe, but for those that the user has given."""
-    chosen = RECIPES[options["recipe"]]
-    return options | {name: value for name, value in chosen.items() if name not in given}
+    """The options of a command with its recipe's values, but for those that are given."""
+    preset_values = RECIPES[options["recipe"]]
+    return options | {name: value for name, value in preset_values.items() if name not in given}
 
 
 def stages(settings: TrainSettings) -> list[TrainSettings]:
-    """The trainings, one after the other, that make up a run: one, or two where the backbone follows the head.
+    """The trainings that make up a run: one, or two where the backbone follows the head.
 
     Each has its number of epochs, its learning rate and schedule, and an optimiser of its own.
     """
-    after, rate = settings.fine_tune_after, settings.fine_tune_rate or settings.learning_rate / 10
+    after = settings.fine_tune_after
+    rate = settings.fine_tune_rate or settings.learning_rate / 10
     alone = dataclasses.replace(settings, fine_tune_after=0, fine_tune_rate=0.0, average_weights=0)
     if not after:
         return [alone]
@@ -88,7 +89,7 @@ def stages(settings: TrainSettings) -> list[TrainSettings]:
 
 
 def compile_network(model: keras.Model, settings: TrainSettings, *, steps: int) -> None:
-    """Gives the model the optimiser, schedule, loss and metrics of one stage; by default the reference system's.
+    """Gives the model the optimiser, schedule, loss and metrics of one stage.
 
     Args:
         model: any with the weights to train; a network, or the head of one.
@@ -100,8 +101,9 @@ def compile_network(model: keras.Model, settings: TrainSettings, *, steps: int) 
 
 
 def make_optimizer(settings: TrainSettings, *, steps: int) -> keras.Optimizer:
-    """SGD with Nesterov momentum or AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019).
+    """SGD with Nesterov momentum, or AdamW.
 
+    AdamW: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
     `InverseTimeDecay` with decay_steps=1 is Keras 2's `SGD(decay=...)`.
 
     Args:
@@ -118,7 +120,10 @@ def make_optimizer(settings: TrainSettings, *, steps: int) -> keras.Optimizer:
 def _schedule(
     settings: TrainSettings, steps: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Cosine: to 0 at the end (Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts), after a linear warm-up."""
+    """The learning rate by update; cosine falls to 0 at the end, after a linear warm-up.
+
+    Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts.
+    """
     rate = settings.learning_rate
     if settings.schedule == "inverse_time":
         return keras.optimizers.schedules.InverseTimeDecay(rate, 1, settings.decay)
@@ -130,7 +135,7 @@ def _schedule(
 
 
 def compile_with(optimizer: keras.Optimizer, model: keras.Model, settings: TrainSettings) -> None:
-    """Compiles a network, or a model around it, with the run's loss and an optimiser that it may share.
+    """Compiles a network, or a model around it, with the run's loss and an optimiser.
 
     The loss of integer labels has the value that categorical cross-entropy has on one-hot labels.
     """

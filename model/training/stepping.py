@@ -52,16 +52,19 @@ class Stepper:
     """
 
     def __init__(self, model: keras.Model, batch_size: int, rows: np.ndarray | None = None) -> None:
-        self.model, self.batch_size, self.rows = model, batch_size, rows
+        self.model = model
+        self.batch_size = batch_size
+        self.rows = rows
         self._compile()
 
     def _compile(self) -> None:
         model = self.model
         compiled = functools.partial(tf.function, autograph=False, jit_compile=model.jit_compile)
-        self._step, self._test = compiled(self._train_step), compiled(model.test_step)
+        self._step = compiled(self._train_step)
+        self._test = compiled(model.test_step)
 
     def prepare(self, features: Any, labels: Any) -> None:
-        """Makes the variables that the figures add up in, which must not happen inside a compiled step."""
+        """Makes the variables of the figures, which a compiled step must not do."""
         self.model.test_on_batch(features[:1], labels[:1])
 
     def begin(self) -> None:
@@ -93,12 +96,13 @@ class Stepper:
 
 
 class JaxStepper(Stepper):
-    """The same on JAX, where steps are functions of a state, which the model's variables hold before and after."""
+    """The same on JAX: steps are functions of a state, which the model's variables hold."""
 
     def _compile(self) -> None:
         import jax
 
-        self._step, self._test = jax.jit(self._train_from), jax.jit(self._test_from)
+        self._step = jax.jit(self._train_from)
+        self._test = jax.jit(self._test_from)
 
     def begin(self) -> None:
         """See the base class."""

@@ -1,4 +1,4 @@
-"""What a network is trained towards: labels as they are, or as smoothed, weighted and mixed target vectors.
+"""What a network is trained towards: labels, or smoothed, weighted and mixed vectors.
 
 A target vector t of a label has the loss -sum over c of t_c log p_c. Smoothing and mixing change
 the vector, a class's weight is a factor on it, so that one loss serves all of them, and the plain
@@ -20,7 +20,7 @@ from ..settings import TrainSettings
 
 
 class CrossEntropy(keras.losses.Loss):
-    """Cross-entropy of probabilities [b, classes] to labels [b] or to target vectors [b, classes], in nats."""
+    """Cross-entropy of probabilities to labels [b] or target vectors [b, classes], nats."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of every image: float32 [b]."""
@@ -30,7 +30,7 @@ class CrossEntropy(keras.losses.Loss):
 
 
 def hits(y_true: Any, y_pred: Any) -> Any:
-    """1 where the most probable class is the label, or the largest entry of the target vector, else 0: float32 [b]."""
+    """1 where the most probable class is the label or the vector's largest, else 0: float32 [b]."""
     if len(y_true.shape) == len(y_pred.shape):
         return keras.metrics.categorical_accuracy(y_true, y_pred)
     return keras.metrics.sparse_categorical_accuracy(y_true, y_pred)
@@ -60,7 +60,8 @@ def table(settings: TrainSettings, labels: np.ndarray, class_names: list[str]) -
     Raises:
         InputError: a class to balance has no image.
     """
-    classes, share = len(class_names), settings.label_smoothing
+    classes = len(class_names)
+    share = settings.label_smoothing
     rows = (1 - share) * np.eye(classes) + share / classes
     if settings.class_weights == "balanced":
         missing = [
@@ -70,7 +71,8 @@ def table(settings: TrainSettings, labels: np.ndarray, class_names: list[str]) -
         ]
         if missing:
             raise InputError(
-                f"class_weights must be none where a class has no training image. Received: {missing}"
+                "class_weights must be none where a class has no training image. "
+                f"Received: {missing}"
             )
         rows *= compute_class_weight("balanced", classes=np.arange(classes), y=labels)[:, None]
     return rows.astype(np.float32)
@@ -117,7 +119,9 @@ def attach(
 
 
 def mix(values: Any, share: Any, *, ops: Any) -> Any:
-    """Mixes neighbours: share * value + (1 - share) * the value before it; before the first stands the last.
+    """Mixes neighbours: share * value + (1 - share) * the value before it.
+
+    Before the first stands the last.
 
     Args:
         values: [b, ...].
@@ -137,5 +141,6 @@ def _shares(shape: tf.Tensor, alpha: float, seed: tf.Tensor) -> tf.Tensor:
     pair = tf.random.stateless_gamma(
         tf.concat([[2], shape], 0), seed, alpha=tf.constant(alpha, tf.float64), dtype=tf.float64
     )
-    one, other = tf.unstack(pair, axis=0)
-    return tf.cast(tf.where(one + other > 0, one / (one + other), 0.5), tf.float32)
+    first, second = tf.unstack(pair, axis=0)
+    total = first + second
+    return tf.cast(tf.where(total > 0, first / total, 0.5), tf.float32)

@@ -1,4 +1,4 @@
-"""Folders to report on, made without training: a run of a tiny network, and a set of experiments."""
+"""Folders to report on, made without training: a run, and a set of experiments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from PIL import Image
 from sentiflow import pipeline
 from sentiflow.files import write_json
 from sentiflow.model.networks import network
-from sentiflow.model.reports.results import ResultRow
+from sentiflow.model.reports.rows import ResultRow
 from sentiflow.model.scores import split
 from sentiflow.model.settings import TrainSettings
 from sentiflow.model.training.history import EpochRow, write_history
@@ -28,7 +28,7 @@ SIZE = tiny_dataset.IMAGE_SIZE
 
 
 def write_run(place: Path) -> Path:
-    """A run of three epochs as `model.train` leaves it, of a network with a backbone of one layer."""
+    """A run of three epochs as `model.train` leaves it, its backbone of one layer."""
     tiny_dataset.write(place / "data")
     folder = place / "a run"
     settings = TrainSettings(
@@ -52,7 +52,7 @@ def write_run(place: Path) -> Path:
 
 
 def make_network(settings: TrainSettings) -> keras.Model:
-    """A network that is right about green and red pictures of `tiny_dataset`, and wrong about blue ones."""
+    """A network that is right about green and red pictures, and wrong about blue ones."""
     keras.utils.set_random_seed(1)
     pixels = keras.Input((SIZE, SIZE, 3))
     backbone = keras.Model(pixels, keras.layers.AveragePooling2D(8)(pixels))
@@ -102,7 +102,7 @@ def copy_without_dataset(folder: Path, target: Path) -> Path:
 
 
 def write_set(folder: Path) -> Path:
-    """Experiment 1 with three seeds, 8 with one and more epochs, and an ablation whose run folder is gone."""
+    """Experiment 1 with three seeds, 8 with one, and an ablation whose run folder is gone."""
     rows = [
         _row(
             seed=seed,

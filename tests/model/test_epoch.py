@@ -1,4 +1,4 @@
-"""An epoch that is one program, against the same batches in `fit`. JAX alone has it (see test_jax.py)."""
+"""An epoch that is one program, against the same batches in `fit`; JAX alone has it."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Sets of experiments on a tiny prepared dataset: what is planned, what is written, what is compared."""
+"""Sets of experiments on a tiny dataset: what is planned, written and compared."""
 
 import csv
 import json

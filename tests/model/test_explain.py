@@ -1,4 +1,4 @@
-"""Activation maps, their pictures, and their scores against stimuli maps. Runs on either Keras backend."""
+"""Activation maps, their pictures, and their scores, on either Keras backend."""
 
 import dataclasses
 import json
@@ -172,7 +172,7 @@ def blob(size, center, radius):
 
 @pytest.fixture(scope="module")
 def with_maps(tmp_path_factory):
-    """EmotionROI with four photographs for testing: a map like the photograph, a smaller one, a black one, none."""
+    """EmotionROI with four tests: a map like the photograph, a smaller one, a black one, none."""
     root, data_dir = (tmp_path_factory.mktemp(name) for name in ("archive", "prepared"))
     photo = blob((60, 40), (40, 15), 18)
     maps = {

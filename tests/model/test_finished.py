@@ -1,4 +1,4 @@
-"""What a finished run holds, and what is made of it. Runs on either Keras backend (see test_jax.py)."""
+"""What a finished run holds, and what is made of it, on either Keras backend."""
 
 import csv
 import json

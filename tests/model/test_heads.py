@@ -1,4 +1,4 @@
-"""Heads, against formulas written out in NumPy; how branches are trained. Runs on either Keras backend."""
+"""Heads, against formulas in NumPy; how branches are trained; on either Keras backend."""
 
 import dataclasses
 import json

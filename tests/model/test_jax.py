@@ -1,4 +1,4 @@
-"""The tests of the model once more on the JAX backend: a backend is chosen when Keras is imported, once per process."""
+"""The tests of the model once more on JAX: Keras has one backend in a process."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Heads trained in lockstep, against runs of their own. Runs on either Keras backend (see test_jax.py)."""
+"""Heads trained in lockstep, against runs of their own, on either Keras backend."""
 
 import dataclasses
 import itertools

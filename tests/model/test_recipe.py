@@ -1,4 +1,4 @@
-"""Options of training beyond the reference system's. Runs on either Keras backend (see test_jax.py)."""
+"""Options of training beyond the reference system's, on either Keras backend."""
 
 import dataclasses
 import itertools
@@ -25,7 +25,7 @@ NAMES = tiny_dataset.CLASSES
 
 @pytest.fixture(scope="module")
 def settings(tiny_dir, tmp_path_factory):
-    """A backbone whose features do not vanish, as those of Keras' initial weights do, and gradients with them."""
+    """A backbone whose features do not vanish, as those of Keras' initial weights do."""
     settings = TrainSettings(
         dataset=tiny_dataset.NAME,
         data_dir=str(tiny_dir),
@@ -65,7 +65,7 @@ STAGED = {"fine_tune": 5, "fine_tune_after": 2, "average_weights": 2, "dropout":
 def test_an_interrupted_run_resumes_to_the_same_bits(
     changes, last_batch, epochs, settings, tmp_path, monkeypatch
 ):
-    """Interrupted after each of the epochs: for one between two stages, for one while weights are averaged."""
+    """Interrupted after each of the epochs: between two stages, while weights are averaged."""
     settings = dataclasses.replace(settings, epochs=4, **changes)
     inputs = dataclasses.replace(INPUTS, last_batch=last_batch)
     loop.train(settings, inputs, out=tmp_path / "whole", console=QUIET)
@@ -79,7 +79,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(
 
 
 def test_stages_and_the_mean_of_the_last_epochs(settings, tmp_path, monkeypatch):
-    """The head alone, then the last layers too, with an optimiser of its own; the final network is the mean."""
+    """The head alone, then the last layers too; the final network is the mean."""
     kept = keep_states(monkeypatch)
     changes = {
         "epochs": 4,
@@ -206,7 +206,7 @@ def test_a_recipe_is_a_preset_that_options_override(settings, tiny_dir, tmp_path
 
 @pytest.mark.parametrize("name", recipe.ABLATION)
 def test_every_row_of_the_ablation_can_be_trained(name, small_backbone, tiny_dir):
-    """A network of each is made, compiled and updated: the trained weights change, its loss is a number."""
+    """A network of each is made and updated: trained weights change, its loss is a number."""
     changes = recipe.ABLATION[name]
     settings = TrainSettings(
         **changes,

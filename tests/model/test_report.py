@@ -1,4 +1,4 @@
-"""What reports of a run and of a set of experiments contain; test_report_browser.py looks at them in a browser."""
+"""What reports of a run and of a set of experiments contain."""
 
 import csv
 import json
@@ -44,8 +44,8 @@ def test_a_report_tells_the_figures_of_the_run(folder, run_report):
     assert "guessing: 1.099" in shown
     for name, row in result["per_class"].items():
         assert (
-            f"{name} {row['f1-score']:.3f} {row['precision']:.1%} {row['recall']:.1%} {row['support']:.0f}"
-            in shown
+            f"{name} {row['f1-score']:.3f} {row['precision']:.1%} {row['recall']:.1%} "
+            f"{row['support']:.0f}" in shown
         )
     assert "The validation loss was lowest after epoch 2 of 3" in shown
     # 20, 10 and 10 seconds, of which 1, 0.2 and 0.2 were spent waiting.

@@ -1,4 +1,4 @@
-"""Reports in a browser: no errors, nothing fetched, no sideways scrolling, pictures, legible text in both themes."""
+"""Reports in a browser: nothing fetched, no sideways scrolling, legible in both themes."""
 
 import json
 import shutil
@@ -33,7 +33,8 @@ const rgba = color => {
   canvas.fillRect(0, 0, 1, 1);
   return [...canvas.getImageData(0, 0, 1, 1).data].map(value => value / 255);
 };
-const over = (top, below) => [0, 1, 2].map(i => top[i] * top[3] + below[i] * (1 - top[3])).concat(1);
+const over = (top, below) =>
+  [0, 1, 2].map(i => top[i] * top[3] + below[i] * (1 - top[3])).concat(1);
 const behind = element => {
   if (!element) return [1, 1, 1, 1];
   const own = rgba(getComputedStyle(element).backgroundColor);

@@ -65,7 +65,7 @@ def test_resuming_with_other_settings_names_the_field(finished, option, message)
 def test_the_device_tier_trains_the_same_and_resumes(
     finished, mobilenet, tiny_inputs, tmp_path, monkeypatch
 ):
-    """Three updates a call; interrupted after the second epoch. What is saved does not hold the dataset."""
+    """Three updates a call; interrupted after the second epoch. The dataset is not saved."""
     out, _ = finished
     inputs = dataclasses.replace(tiny_inputs, cache="device")
     settings = dataclasses.replace(mobilenet, steps_per_execution=3)
