@@ -74,7 +74,7 @@ def otsu(values: np.ndarray) -> float:
 
 
 def score_split(record: Record, network: keras.Model, *, split: str) -> dict[str, Any]:
-    """Scores a network's maps against the stimuli maps of a split, on the mean over its pictures.
+    """Scores a network's maps against the stimuli maps of a split; figures are means.
 
     A prediction is brought to [0, 1] as `maps.heat` does, a stimuli map by dividing it by its
     highest value. Pictures whose stimuli map is missing, or black within the window that the model
