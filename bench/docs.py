@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from sentiflow import cli
-from sentiflow.model import results
+from sentiflow.model.reports import results
 from sentiflow.pipeline import InputError
 
 from . import growth, stages
@@ -51,7 +51,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "memory": _of_rows(memory.markdown),
     "utilisation": _of_rows(utilisation.markdown),
     "stages": _of_dicts(stages.markdown),
-    "experiments": _of_dicts(results.as_markdown),
+    "experiments": lambda path: results.as_markdown(results.read_rows(path)),
     "margin": _of_dicts(sentences.margin),
     "gain": sentences.gain,
     "gpu": gpu.markdown,

@@ -1,27 +1,24 @@
-"""The trainer: networks, training runs, their evaluation and predictions.
-
-Everything is Keras 3, on TensorFlow or JAX.
-"""
+"""The trainer: networks, training runs, their scores and reports, on TensorFlow or JAX."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .backbones import BACKBONES
-    from .heads import HEADS
-    from .network import build
-    from .run import load
+    from .networks.backbones import BACKBONES
+    from .networks.heads import HEADS
+    from .networks.network import build
     from .settings import TrainSettings
+    from .training.checkpoint import load
 else:
     from sentiflow.face import lazy
 
     __getattr__ = lazy(
         __name__,
         {
-            "backbones": ("BACKBONES",),
-            "heads": ("HEADS",),
-            "network": ("build",),
-            "run": ("load",),
+            "networks.backbones": ("BACKBONES",),
+            "networks.heads": ("HEADS",),
+            "networks.network": ("build",),
             "settings": ("TrainSettings",),
+            "training.checkpoint": ("load",),
         },
     )
 

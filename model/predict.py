@@ -7,70 +7,19 @@ from sentiflow import startup
 startup.command(__name__)
 
 import dataclasses
-import itertools
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
-import keras
 import numpy as np
 
 from sentiflow import cli, pipeline
 from sentiflow.pipeline import InputError
 
-from . import explain, run
-
-# What counts as a picture in a folder; a file that is named is tried whatever its suffix.
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-
-
-def find_images(paths: Iterable[Path]) -> Iterator[Path]:
-    """Files as given, folders as the files below them that bear a picture's suffix, in order of name."""
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(
-                item
-                for item in path.rglob("*")
-                if item.suffix.lower() in SUFFIXES and item.is_file()
-            )
-        else:
-            yield path
-
-
-def predict(
-    record: run.Record, network: keras.Model, files: Iterable[Path]
-) -> Iterator[tuple[Path, np.ndarray | str]]:
-    """Predicts pictures in batches, so that memory stays bounded.
-
-    Yields:
-        In order of the files: (file, probabilities float32 [classes]), or (file, reason) where it
-            cannot be read.
-    """
-    for file, outcome in outcomes(record, network, files):
-        yield file, outcome if isinstance(outcome, str) else outcome[0]
-
-
-def outcomes(
-    record: run.Record, model: keras.Model, files: Iterable[Path]
-) -> Iterator[tuple[Path, tuple[np.ndarray, ...] | str]]:
-    """As `predict`, for a model of one output or a list of them: what each of them says of the picture."""
-    files = iter(files)
-    while batch := list(itertools.islice(files, record.inputs.batch_size)):
-        pictures: list[np.ndarray | str] = [_read(file, record.inputs) for file in batch]
-        images = [picture for picture in pictures if not isinstance(picture, str)]
-        outputs = model.predict_on_batch(np.stack(images)) if images else []
-        rows = zip(*(outputs if isinstance(outputs, list) else [outputs]), strict=True)
-        for file, picture in zip(batch, pictures, strict=True):
-            yield file, picture if isinstance(picture, str) else next(rows)
-
-
-def _read(file: Path, settings: pipeline.Settings) -> np.ndarray | str:
-    try:
-        return pipeline.read_image(file, settings)
-    except InputError as error:
-        return str(error)
+from .scores import files, maps
+from .training import checkpoint
+from .training.record import MODELS
 
 
 @click.command(cls=cli.Command)
@@ -83,7 +32,7 @@ def _read(file: Path, settings: pipeline.Settings) -> np.ndarray | str:
 )
 @click.option(
     "--model",
-    type=click.Choice(list(run.MODELS)),
+    type=click.Choice(list(MODELS)),
     default="final",
     help="After the last, or the best epoch.",
 )
@@ -100,35 +49,36 @@ def main(
 ) -> None:
     """Probabilities of every class for pictures, given as files or folders.
 
-    A picture that cannot be read is reported on stderr and the rest is predicted; the exit status
-    is then 1.
+    A picture that cannot be read is reported on stderr and the others are predicted; the exit
+    status is then 1.
     """
-    record, network = run.load(folder, model=model)
+    record, network = checkpoint.load(folder, model=model)
     if drawings:
         _make_folder(drawings)
-    names, rows, bad = record.dataset["class_names"], [], 0
-    for file, outcome in outcomes(record, explain.class_maps(network), find_images(images)):
+    names = record.dataset.class_names
+    rows: list[dict[str, Any]] = []
+    unread = 0
+    paths = files.find_images(images)
+    for file, outcome in files.predict_outputs(record, maps.class_maps(network), paths):
         if isinstance(outcome, str):
-            bad += 1
+            unread += 1
             click.echo(f"Error: {outcome}", err=True)
             continue
-        probabilities, maps = outcome
-        shares = {
-            name: round(float(value), 6) for name, value in zip(names, probabilities, strict=True)
-        }
-        row = {"file": str(file), "label": names[probabilities.argmax()], "probabilities": shares}
+        probabilities, class_maps = outcome
+        row = _row(file, probabilities, names)
         if drawings:
-            drawing = drawings / explain.picture_name(file)
-            explain.draw(_read_pixels(file, record.inputs), probabilities, maps, names, drawing)
+            drawing = drawings / maps.picture_name(file)
+            pixels = _read_pixels(file, record.inputs)
+            maps.draw(pixels, probabilities, class_maps, names, drawing)
             row["explanation"] = str(drawing)
         rows.append(row)
         if not as_json:
             click.echo(_line(row))
-    if not rows and not bad:
+    if not rows and not unread:
         raise InputError(f"There are no pictures in {', '.join(map(str, images))}.")
     if as_json:
         click.echo(json.dumps(rows))
-    if bad:
+    if unread:
         raise SystemExit(1)
 
 
@@ -145,12 +95,19 @@ def _read_pixels(file: Path, settings: pipeline.Settings) -> np.ndarray:
     return pipeline.read_image(file, dataclasses.replace(settings, preprocess=None))
 
 
+def _row(file: Path, probabilities: np.ndarray, class_names: list[str]) -> dict[str, Any]:
+    """What `--json` prints of a picture."""
+    pairs = zip(class_names, probabilities, strict=True)
+    shares = {name: round(float(value), 6) for name, value in pairs}
+    label = class_names[probabilities.argmax()]
+    return {"file": str(file), "label": label, "probabilities": shares}
+
+
 def _line(row: dict[str, Any]) -> str:
     ranked = sorted(row["probabilities"].items(), key=lambda item: -item[1])
     shares = "  ".join(f"{name} {value:.3f}" for name, value in ranked)
-    return f"{row['file']}: {shares}" + (
-        f"  -> {row['explanation']}" if "explanation" in row else ""
-    )
+    drawing = f"  -> {row['explanation']}" if "explanation" in row else ""
+    return f"{row['file']}: {shares}{drawing}"
 
 
 if __name__ == "__main__":

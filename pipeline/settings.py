@@ -29,12 +29,16 @@ NO_AUGMENTATION: dict[str, Any] = {
 class _Common:
     """What has the same meaning before and after it is settled whether a stream trains."""
 
-    batch_size: int = option(32, "Images in a batch.", at_least=1)
+    batch_size: int = option(32, "Images in a batch.", at_least=1, group="data")
     crop_fraction: float = option(
-        CROP_FRACTION, "Side of that square / short side of the resized image.", above=0, at_most=1
+        CROP_FRACTION,
+        "Side of that square / short side of the resized image.",
+        above=0,
+        at_most=1,
+        group="data",
     )
     interpolation: Literal["lanczos", "bicubic", "bilinear"] = option(
-        "lanczos", "Resampling filter."
+        "lanczos", "Resampling filter.", group="data"
     )
     rotation: float = option(
         20.0,
@@ -42,41 +46,50 @@ class _Common:
         at_least=0,
         at_most=180,
         unit="degrees",
+        group="augmentation",
     )
-    flip: bool = option(True, "Mirror horizontally with probability 1/2.")
+    flip: bool = option(True, "Mirror horizontally with probability 1/2.", group="augmentation")
     zoom: float = option(
         0.0,
         "Fraction; height and width are scaled by U(1 - zoom, 1 + zoom) each.",
         at_least=0,
         below=1,
+        group="augmentation",
     )
     brightness: float = option(
         0.0,
         "Fraction; pixels are multiplied by U(1 - brightness, 1 + brightness).",
         at_least=0,
         below=1,
+        group="augmentation",
     )
     contrast: float = option(
         0.0,
         "Fraction; distances to the mean are multiplied by U(1 - contrast, 1 + contrast).",
         at_least=0,
         below=1,
+        group="augmentation",
     )
     preprocess: Literal["caffe", "tf", "torch", "none"] | None = option(
-        "caffe", "Value range of keras.applications."
+        "caffe", "Value range of keras.applications.", group="data"
     )
     cache: Literal["none", "memory", "device"] = option(
         "memory",
         "none: stream records; memory: resized pixels in RAM; device: in the accelerator's memory.",
+        group="data",
     )
     seed: int = option(
-        0, "Seed of the order and of every augmentation.", at_least=0, at_most=2**63 - 1
+        0,
+        "Seed of the order and of every augmentation.",
+        at_least=0,
+        at_most=2**63 - 1,
+        group="data",
     )
     agreement: Literal[5, 4, 3] = option(
-        5, "Twitter I: images on whose label at least so many annotators agree."
+        5, "Twitter I: images on whose label at least so many annotators agree.", group="data"
     )
     fold: Literal[0, 1, 2, 3, 4] | None = option(
-        None, "Twitter I: validate on this cross-validation fold, 0 to 4."
+        None, "Twitter I: validate on this cross-validation fold, 0 to 4.", group="data"
     )
 
     def __post_init__(self) -> None:
@@ -116,12 +129,13 @@ class Settings(_Common):
         f"source files {IMAGE_SIZE}.",
         at_least=1,
         unit="pixel",
+        group="data",
     )
     crop: Literal["auto", "random", "center"] = option(
-        "auto", "auto: random when training, else center."
+        "auto", "auto: random when training, else center.", group="augmentation"
     )
     last_batch: Literal["auto", "drop", "keep", "pad"] = option(
-        "auto", "auto: drop when training, else keep."
+        "auto", "auto: drop when training, else keep.", group="data"
     )
 
     def training(self) -> StreamSettings:

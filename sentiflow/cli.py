@@ -14,6 +14,18 @@ from .options import InputError, choices, hints, is_union
 T = TypeVar("T")
 
 
+class Option(click.Option):
+    """A click option that stands under a heading in the help.
+
+    Attributes:
+        group: the heading; empty: that of all options without one.
+    """
+
+    def __init__(self, *args: Any, group: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.group = group
+
+
 class OneLineErrors(click.Command):
     """A click command that prints errors of its user as one line."""
 
@@ -47,6 +59,17 @@ class Command(OneLineErrors):
             max_content_width=120,
         )
         super().__init__(*args, **kwargs)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the options, those of each group under its heading."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(getattr(parameter, "group", ""), []).append(record)
+        for group, records in groups.items():
+            with formatter.section(group.capitalize() or "Options"):
+                formatter.write_dl(records)
 
 
 class Group(OneLineErrors, click.Group):
@@ -83,7 +106,11 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[T], T]:
     default = (
         field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
     )
-    settings: dict[str, Any] = {"help": field.metadata.get("help", "")}
+    settings: dict[str, Any] = {
+        "cls": Option,
+        "group": field.metadata.get("group", ""),
+        "help": field.metadata.get("help", ""),
+    }
     if default is dataclasses.MISSING:
         settings["required"] = True
     else:

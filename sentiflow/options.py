@@ -6,9 +6,11 @@ command lines are made (`sentiflow.cli`).
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import types
 import typing
+from collections.abc import Iterable
 from typing import Any, Literal
 
 
@@ -67,6 +69,7 @@ def option(
     at_most: float | None = None,
     below: float | None = None,
     unit: str = "",
+    group: str = "",
 ) -> Any:
     """A field of settings; its choices, where it has any, are those of its `Literal` hint.
 
@@ -78,11 +81,13 @@ def option(
         at_most: the same.
         below: the same.
         unit: the same.
+        group: heading that the option stands under in the command line's help.
     """
     bounds = {"at_least": at_least, "above": above, "at_most": at_most, "below": below}
     bounded = any(bound is not None for bound in bounds.values())
     interval = Interval(**bounds, unit=unit) if bounded else None
-    return dataclasses.field(default=default, metadata={"help": help, "interval": interval})
+    metadata = {"help": help, "interval": interval, "group": group}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def check(settings: Any) -> None:
@@ -102,6 +107,41 @@ def check(settings: Any) -> None:
                 require(False, f"{field.name} must be one of {', '.join(map(str, allowed))}", item)
             if interval is not None and item is not None:
                 require(interval.holds(item), f"{field.name} must be {interval}", item)
+
+
+def parse_pairs(
+    texts: Iterable[str], *, option: str, example: str, owner: str, known: Iterable[str]
+) -> dict[str, Any]:
+    """Turns `key=value` texts into values by key; values are Python literals or texts.
+
+    Args:
+        texts: what the option was given.
+        option: its name.
+        example: such as "alpha=0.25".
+        owner: what has the keys, such as "the backbone".
+        known: the keys that there are.
+
+    Raises:
+        InputError: a text has no `=`, or its key is none of those.
+    """
+    keys = list(known)
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise InputError(f"{option} must be key=value, e.g. {example}. Received: {text}")
+        if key not in keys:
+            listed = ", ".join(keys) or "none"
+            raise InputError(f"{owner} has no option {key}; it has {listed}. Received: {text}")
+        values[key] = _literal(value)
+    return values
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def require(holds: bool, rule: str, received: object) -> None:

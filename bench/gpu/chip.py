@@ -21,7 +21,7 @@ import jax
 import keras
 import numpy as np
 
-from sentiflow.model import backbones, folding, precision
+from sentiflow.model.networks import backbones, folding, precision
 
 from . import rows
 from .context import Context, read_context

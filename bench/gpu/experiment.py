@@ -92,7 +92,7 @@ def main() -> None:
     from rich.console import Console
 
     from sentiflow import pipeline
-    from sentiflow.model import run, train
+    from sentiflow.model.training import feed, history, loop, record
 
     imported = time.time()
     out = context.work / f"experiment-{context.choice}"
@@ -107,25 +107,25 @@ def main() -> None:
         epochs=scale.epochs,
     )
     inputs = pipeline.Settings(image_size=scale.image_size, batch_size=scale.batches[0])
-    train.train(first, inputs, out=out, console=Console(stderr=True))
+    loop.train(first, inputs, out=out, console=Console(stderr=True))
     ended = time.time()
-    history = run.history_rows(out)
+    epochs = history.read_history(out)
     # The first epoch compiles and traces; the usual one tells what training takes.
-    usual = sorted(row["seconds"] for row in history)[len(history) // 2]
-    steps = int(train.steps_per_epoch(run.read_record(out)))
+    usual = sorted(row.seconds for row in epochs)[len(epochs) // 2]
+    steps = int(feed.steps_per_epoch(record.read_record(out)))
     measured = Measurement(
         part="experiment",
         name="experiment 1",
         variant=f"{context.choice} cache",
         batch_size=inputs.batch_size,
         images_per_second=steps * inputs.batch_size / usual,
-        waiting_share=sum(row["waiting_share"] for row in history[1:]) / max(len(history) - 1, 1),
+        waiting_share=sum(row.waiting_share for row in epochs[1:]) / max(len(epochs) - 1, 1),
         seconds=ended - started,
         import_seconds=imported - started,
         data_seconds=opening.seconds,
         compile_seconds=compiling.seconds,
-        training_seconds=usual * len(history),
-        images=steps * inputs.batch_size * len(history),
+        training_seconds=usual * len(epochs),
+        images=steps * inputs.batch_size * len(epochs),
     )
     rows.keep(context.out, measured)
 

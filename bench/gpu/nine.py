@@ -17,7 +17,7 @@ import psutil
 from rich.console import Console
 
 from sentiflow import pipeline
-from sentiflow.model import experiments, lockstep
+from sentiflow.model.training import groups, plan, protocols
 
 from . import rows
 from .context import read_context
@@ -36,21 +36,16 @@ def main() -> None:
     out = context.work / "nine"
     shutil.rmtree(out, ignore_errors=True)
     inputs = pipeline.Settings(image_size=scale.image_size)
-    settings = dataclasses.replace(context.train_settings(), data_dir=context.data_dir)
-    planned = experiments.plan(
-        experiments.choose(scale.experiments),
-        settings,
-        inputs,
-        out=out,
-        config=f"raw{scale.image_size}",
-        seeds=1,
-        folds=False,
-        variants=None,
+    config = f"raw{scale.image_size}"
+    experiments = protocols.choose(scale.experiments)
+    shared = dataclasses.replace(context.train_settings(), data_dir=context.data_dir)
+    planned = plan.plan(
+        experiments, shared, inputs, out=out, config=config, seeds=1, folds=False, variants=None
     )
     console = Console(stderr=True)
-    performed = experiments.perform(planned, out=out, sequential=False, console=console)
-    images = sum(map(lockstep.work, lockstep.groups(run.job for run in planned)))
-    training = sum(row["seconds"] for row in performed)
+    rows_of_runs = plan.perform(planned, out=out, sequential=False, console=console)
+    images = sum(map(groups.work, groups.groups(run.job for run in planned)))
+    training = sum(row.seconds for row in rows_of_runs)
     measured = Measurement(
         part="nine",
         name="experiments in one pass",

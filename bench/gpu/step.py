@@ -24,8 +24,9 @@ import keras
 import numpy as np
 
 from sentiflow import pipeline
-from sentiflow.model import epoch, folding, network, precision, train
-from sentiflow.model.run import Record
+from sentiflow.model.networks import folding, network, precision
+from sentiflow.model.training import epoch, feed, start
+from sentiflow.model.training.record import Record
 
 from ..ours import profile, step
 from ..worker.clock import Usage
@@ -54,12 +55,12 @@ def measure_feeds(context: Context, batch_size: int) -> None:
     At the end, what is left of the time in the one that should be the fastest.
     """
     record = make_record(context, batch_size, "memory", "raw")
-    model = train.build_model(record, record.train)
+    model = start.build_model(record, record.train)
     ceiling = time_fit(context, CONSTANT, record, model, step.constant_batches(record))
     for tier, storage in FEEDS:
         record = make_record(context, batch_size, tier, storage)
-        fed = train.fed_by(model, record)
-        batches, waited = train.feed(record, epoch=0)
+        fed = feed.fed_by(model, record)
+        batches, waited = feed.feed(record, epoch=0)
         time_fit(context, f"{tier}, {storage}", record, fed, batches, waited, ceiling=ceiling)
         _close(batches)
     explain(context, record, fed)
@@ -71,7 +72,7 @@ def measure_switches(context: Context, batch_size: int) -> None:
     Not to wait for a step's loss, to fold BatchNormalization, and to compile a whole epoch.
     """
     plain = make_record(context, batch_size, "memory", "raw")
-    model = train.build_model(plain, plain.train)
+    model = start.build_model(plain, plain.train)
 
     def time_constant(model: keras.Model, **options: Any) -> float:
         batches = step.constant_batches(plain)
@@ -99,19 +100,19 @@ def make_record(context: Context, batch_size: int, tier: Any, storage: str) -> R
         context.train_settings(), dataset=dataset, data_dir=context.data_dir, epochs=step.ENDLESS
     )
     inputs = pipeline.Settings(image_size=scale.image_size, batch_size=batch_size, cache=tier)
-    return train.make_record(endless, inputs)
+    return start.make_record(endless, inputs)
 
 
 def build_folded(record: Record) -> keras.Model:
     """The network of a run, its backbone folded, and held in the format that it computes in."""
-    number_format = record.environment["precision"]
+    number_format = record.environment.precision
     shared = network.Shared.make(
-        record.train, image_size=record.inputs.evaluation().image_size, seed=train.seed_of(record)
+        record.train, image_size=record.inputs.evaluation().image_size, seed=record.network_seed
     )
     shared = dataclasses.replace(
         shared, backbone=folding.fold(shared.backbone, dtype=number_format)
     )
-    return train.build_model(record, record.train, shared)
+    return start.build_model(record, record.train, shared)
 
 
 def time_fit(
@@ -180,16 +181,16 @@ def time_epochs(
 
     Drawing their batches counts.
     """
-    fed = train.fed_by(model, record)
+    fed = feed.fed_by(model, record)
     fed.ops = ops
-    steps = train.steps_per_epoch(record)
-    batches = train.training_batches(record, epoch=0).as_numpy_iterator()
+    steps = feed.steps_per_epoch(record)
+    batches = feed.training_batches(record, epoch=0).as_numpy_iterator()
 
     def train_once() -> None:
         stacked = keras.tree.map_structure(_stack, *itertools.islice(batches, steps))
         train_epoch(stacked)
 
-    example = next(iter(train.training_batches(record, epoch=0).as_numpy_iterator()))
+    example = next(iter(feed.training_batches(record, epoch=0).as_numpy_iterator()))
     train_epoch = epoch.compiled_epoch(fed, example)
     seconds = context.scale.seconds
     taken, spread = rows.time_calls(train_once, lambda _: None, seconds=seconds)
@@ -213,7 +214,7 @@ def _stack(*arrays: np.ndarray) -> np.ndarray:
 
 def explain(context: Context, record: Record, model: keras.Model) -> None:
     """What the accelerator does in the steps of a tier, and what is left to gain, in words."""
-    batches, _ = train.feed(record, epoch=0)
+    batches, _ = feed.feed(record, epoch=0)
     folder = context.out / f"profile-{record.inputs.batch_size}"
     summary = profile.trace(model, batches, folder)
     _close(batches)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-# `model` comes first: TensorFlow loads its symbols globally, so a JAX backend has to be loaded
-# before it.
-from sentiflow.model.settings import TrainSettings  # isort: skip
-
 import dataclasses
 import os
 import tempfile
@@ -14,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sentiflow import pipeline
-from sentiflow.model.backbones import find_backbone
+from sentiflow.model.networks.backbones import find_backbone
+from sentiflow.model.settings import TrainSettings
 from sentiflow.options import option
 
 from ..contestants import CONTESTANTS

@@ -17,9 +17,11 @@ import keras
 import tensorflow as tf
 
 from sentiflow import pipeline
-from sentiflow.model import precision, train
-from sentiflow.model.run import Record
+from sentiflow.model.networks import precision
 from sentiflow.model.settings import TrainSettings
+from sentiflow.model.training import feed as training_feed
+from sentiflow.model.training import start
+from sentiflow.model.training.record import Record
 
 from ..contestants.task import find_loader
 from ..harness.rows import CONSTANT
@@ -40,8 +42,8 @@ def run(job: Job) -> dict[str, Any]:
         `device_memory_mib`.
     """
     record = _record(job)
-    with precision.policy(record.environment["precision"]), Usage() as usage:
-        network = train.fed_by(train.build_model(record, record.train), record)
+    with precision.policy(record.environment.precision), Usage() as usage:
+        network = training_feed.fed_by(start.build_model(record, record.train), record)
         stream, waited = feed(job, record)
         windows = Windows(job.seconds / job.windows, job.windows, waited, usage)
         network.fit(stream, callbacks=[windows], shuffle=False, verbose=0)
@@ -50,7 +52,9 @@ def run(job: Job) -> dict[str, Any]:
     return {
         "status": "ok",
         **windows.result(record.inputs.batch_size),
-        **{name: record.environment[name] for name in ("backend", "precision", "device")},
+        "backend": record.environment.backend,
+        "precision": record.environment.precision,
+        "device": record.environment.device,
         "peak_anonymous_mib": usage.peak_anonymous,
         "peak_total_mib": usage.peak_total,
         "device_memory_mib": device_memory(),
@@ -59,12 +63,8 @@ def run(job: Job) -> dict[str, Any]:
 
 def _record(job: Job) -> Record:
     values = job.step or {}
-    options = {
-        **values["train"],
-        "backbone_options": tuple(values["train"]["backbone_options"]),
-        "epochs": ENDLESS,
-    }
-    return train.make_record(TrainSettings(**options), pipeline.Settings(**values["inputs"]))
+    options = values["train"] | {"epochs": ENDLESS}
+    return start.make_record(TrainSettings.read(options), pipeline.Settings(**values["inputs"]))
 
 
 def feed(job: Job, record: Record) -> tuple[Any, Waited]:
@@ -76,14 +76,14 @@ def feed(job: Job, record: Record) -> tuple[Any, Waited]:
     if job.function == CONSTANT:
         return constant_batches(record), lambda: 0.0
     if job.task.tier != "-":
-        return train.feed(record, epoch=0)
+        return training_feed.feed(record, epoch=0)
     stream, waited = pipeline.timed(_generated(job, record))
     return stream, lambda: float(waited.numpy())
 
 
 def constant_batches(record: Record) -> Any:
     """One batch of the run over and over, which is on the device already."""
-    images, labels = next(iter(train.training_batches(record, epoch=0)))
+    images, labels = next(iter(training_feed.training_batches(record, epoch=0)))
     if keras.backend.backend() == "jax":
         import jax
 

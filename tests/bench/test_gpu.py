@@ -18,7 +18,7 @@ from sentiflow.bench.gpu import context, page, picture, rows
 from sentiflow.bench.gpu.__main__ import Part, plan, run
 from sentiflow.bench.gpu.rows import Measurement
 from sentiflow.bench.ours import profile
-from sentiflow.model import backbones
+from sentiflow.model.networks import backbones
 
 ROOT = Path(__file__).parents[2]
 CARD = {"card": "NVIDIA H100", "driver": "580", "card_memory": "80 GiB"}

@@ -1,4 +1,4 @@
-"""An epoch that is one program, against the same batches in `fit`. JAX alone has it (see test_jax.py)."""
+"""An epoch that is one program, against the same batches in `fit`; JAX alone has it."""
 
 import itertools
 
@@ -8,33 +8,19 @@ import pytest
 import tiny_dataset
 
 from sentiflow import pipeline
-from sentiflow.model import backbones, epoch, train
 from sentiflow.model.settings import TrainSettings
+from sentiflow.model.training import epoch, feed, start
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="the program is one of JAX's"
 )
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setitem(
-        backbones.BACKBONES, "small", backbones.Backbone(tiny_dataset.small_backbone, "tf")
-    )
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prepared")
-    tiny_dataset.write(folder)
-    return str(folder)
-
-
 @pytest.mark.parametrize("cache", ["memory", "device"])
-def test_two_epochs_are_those_of_fit(data_dir, cache):
+def test_two_epochs_are_those_of_fit(tiny_dir, small_backbone, cache):
     settings = TrainSettings(
         dataset=tiny_dataset.NAME,
-        data_dir=data_dir,
+        data_dir=str(tiny_dir),
         backbone="small",
         weights="none",
         epochs=2,
@@ -43,20 +29,20 @@ def test_two_epochs_are_those_of_fit(data_dir, cache):
         precision="float32",
     )
     inputs = pipeline.Settings(image_size=tiny_dataset.IMAGE_SIZE, batch_size=4, cache=cache)
-    record = train.make_record(settings, inputs)
-    steps = train.steps_per_epoch(record)
-    usual, scanned = (train.build_model(record, settings) for _ in range(2))
-    fitted = train.fed_by(usual, record)
+    record = start.make_record(settings, inputs)
+    steps = feed.steps_per_epoch(record)
+    usual, scanned = (start.build_model(record, settings) for _ in range(2))
+    fitted = feed.fed_by(usual, record)
     history = fitted.fit(
-        train.feed(record, epoch=0)[0], epochs=2, steps_per_epoch=steps, shuffle=False, verbose=0
+        feed.feed(record, epoch=0)[0], epochs=2, steps_per_epoch=steps, shuffle=False, verbose=0
     )
-    batches = train.training_batches(record, epoch=0).as_numpy_iterator()
+    batches = feed.training_batches(record, epoch=0).as_numpy_iterator()
     epochs = [
         keras.tree.map_structure(lambda *parts: np.stack(parts), *itertools.islice(batches, steps))
         for _ in range(2)
     ]
-    first = next(train.training_batches(record, epoch=0).as_numpy_iterator())
-    run_epoch = epoch.compiled_epoch(train.fed_by(scanned, record), first)
+    first = next(feed.training_batches(record, epoch=0).as_numpy_iterator())
+    run_epoch = epoch.compiled_epoch(feed.fed_by(scanned, record), first)
     figures = [run_epoch(each) for each in epochs]
     assert [figure["loss"] for figure in figures] == pytest.approx(
         history.history["loss"], rel=1e-4

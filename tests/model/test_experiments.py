@@ -1,45 +1,29 @@
-"""Sets of experiments on a tiny prepared dataset: what is planned, what is written, what is compared."""
+"""Sets of experiments on a tiny dataset: what is planned, written and compared."""
 
 import csv
 import json
 
-import keras
 import numpy as np
 import pytest
-import tiny_dataset
 from click.testing import CliRunner
-from keras import layers
 
-from sentiflow.model import backbones, evaluate, experiments, plots, recipe, report, results, run
-from sentiflow.model.experiments import Experiment, Protocol
+from sentiflow.model import experiments
+from sentiflow.model.reports import results
+from sentiflow.model.scores import split
+from sentiflow.model.training import checkpoint, protocols, recipe
+from sentiflow.model.training.protocols import Experiment, Protocol
 from sentiflow.pipeline import InputError
 
-NINE = experiments.EXPERIMENTS
+NINE = protocols.EXPERIMENTS
 EXPERIMENTS = (Experiment(1, "tiny", 8, 0.05, 2, 0.54), Experiment(2, "tiny", 4, 0.01, 1))
 
 
-def small(include_top=False, weights=None, input_shape=None):
-    """A backbone that is compiled in no time."""
-    images = keras.Input(input_shape)
-    return keras.Model(images, layers.Conv2D(8, 3, strides=8, activation="relu")(images))
-
-
 @pytest.fixture(scope="module", autouse=True)
-def quick():
+def few(small_backbone, without_pictures):
+    """Two experiments for nine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backbones.BACKBONES, "small", backbones.Backbone(small, "tf"))
-        patch.setattr(experiments, "EXPERIMENTS", EXPERIMENTS)
-        for name in ("draw_curves", "draw_confusion", "draw_calibration"):
-            patch.setattr(plots, name, lambda *_, **__: None)
-        patch.setattr(report, "write_run", lambda *_, **__: None)
+        patch.setattr(protocols, "EXPERIMENTS", EXPERIMENTS)
         yield
-
-
-@pytest.fixture(scope="module")
-def tiny_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prepared")
-    tiny_dataset.write(folder)
-    return folder
 
 
 def invoke(out, data_dir, *more):
@@ -75,13 +59,13 @@ def test_every_run_has_a_row_and_an_ordinary_folder(finished):
     ]
     assert [row["published"] for row in rows] == [0.54, 0.54, None, None]
     for row in rows:
-        record, network = run.load(out / row["run"])
+        record, network = checkpoint.load(out / row["run"])
         assert (
             record.train.learning_rate
             == row["learning_rate"]
             == {1: 0.05, 2: 0.01}[row["experiment"]]
         )
-        probabilities, labels = evaluate.predict_split(record, network, split=row["split"])
+        probabilities, labels = split.predict_split(record, network, split=row["split"])
         assert row["accuracy"] == np.mean(probabilities.argmax(axis=1) == labels)
         assert (row["split"], row["images"], row["dataset_images"]) == ("test", 10, 44)
     # Two seeds; the second experiment rides along with the first.
@@ -158,10 +142,10 @@ def test_the_nine_experiments_are_those_of_the_reference_system():
 
 
 def test_the_protocols_are_those_that_the_data_allows(data_dir):
-    assert experiments.protocols("emotionroi", "raw256", data_dir, folds=True) == [
+    assert protocols.protocols("emotionroi", "raw256", data_dir, folds=True) == [
         Protocol("official", "emotionroi/raw256")
     ]
-    first, *folds = experiments.protocols("twitter1", "raw256", data_dir, folds=True)
+    first, *folds = protocols.protocols("twitter1", "raw256", data_dir, folds=True)
     assert first == Protocol(
         "first 20 %, agreement 5", "twitter1/raw256", {"agreement": 5, "fold": None}
     )
@@ -172,13 +156,13 @@ def test_the_protocols_are_those_that_the_data_allows(data_dir):
 
 
 def test_what_is_missing_is_named_with_the_command_that_prepares_it(tiny_dir, monkeypatch):
-    monkeypatch.setattr(experiments, "EXPERIMENTS", NINE)
+    monkeypatch.setattr(protocols, "EXPERIMENTS", NINE)
     outcome = invoke(tiny_dir / "set", tiny_dir)
     assert outcome.exit_code == 2
     for dataset in ("emotionroi", "twitter1"):
         assert f"prepare it with: tfds build builders/{dataset} --config raw32" in outcome.output
     with pytest.raises(InputError, match=r"numbers of 1, 2, .* Received: 1,10"):
-        experiments.choose("1,10")
+        protocols.choose("1,10")
 
 
 def test_published_figures_have_a_source():

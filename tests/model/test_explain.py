@@ -1,4 +1,4 @@
-"""Activation maps, their pictures, and their scores against stimuli maps. Runs on either Keras backend."""
+"""Activation maps, their pictures, and their scores, on either Keras backend."""
 
 import dataclasses
 import json
@@ -14,7 +14,11 @@ from test_heads import SETTINGS, small_backbone
 
 from sentiflow import pipeline
 from sentiflow.builders import emotionroi
-from sentiflow.model import evaluate, explain, heads, network, predict, run, stimuli
+from sentiflow.model import evaluate, predict
+from sentiflow.model.networks import heads, network
+from sentiflow.model.scores import maps, stimuli
+from sentiflow.model.training import checkpoint
+from sentiflow.model.training.record import MODELS, Environment, Record, write_record
 from sentiflow.pipeline import InputError
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
@@ -32,12 +36,12 @@ def build(name):
 @pytest.mark.parametrize("name", ["gap", "linear"])
 def test_the_mean_of_a_class_map_is_the_logit(name):
     model = build(name)
-    probabilities, maps = explain.class_maps(model).predict_on_batch(IMAGES)
-    assert maps.shape == (2, 4, 4, 3)
+    probabilities, values = maps.class_maps(model).predict_on_batch(IMAGES)
+    assert values.shape == (2, 4, 4, 3)
     kernel, bias = model.get_layer("logits").get_weights()
     pooled = keras.Model(model.inputs, model.get_layer("pooled").input).predict_on_batch(IMAGES)
-    np.testing.assert_allclose(maps, pooled @ kernel + bias, atol=1e-5)
-    scores = np.exp(maps.mean(axis=(1, 2)))
+    np.testing.assert_allclose(values, pooled @ kernel + bias, atol=1e-5)
+    scores = np.exp(values.mean(axis=(1, 2)))
     np.testing.assert_allclose(probabilities, scores / scores.sum(axis=1, keepdims=True), rtol=1e-4)
 
 
@@ -47,34 +51,39 @@ def test_heads_with_maps_of_their_own_show_these(name, tmp_path):
     expected = keras.Model(model.inputs, model.get_layer(heads.CLASS_MAPS).output).predict_on_batch(
         IMAGES
     )
-    probabilities, maps = explain.class_maps(model).predict_on_batch(IMAGES)
-    np.testing.assert_array_equal(maps, expected)
+    probabilities, values = maps.class_maps(model).predict_on_batch(IMAGES)
+    np.testing.assert_array_equal(values, expected)
     np.testing.assert_allclose(probabilities, model.predict_on_batch(IMAGES), rtol=1e-5)
     model.save(tmp_path / "explained.keras")  # its layers are shared, and it stays what it was
     assert len(keras.saving.load_model(tmp_path / "explained.keras").outputs) == 1
 
 
 def test_heat_is_enlarged_bilinearly_and_spans_0_to_1():
-    values = explain.heat(np.array([[-2.0, 6.0], [-2.0, 6.0]]), 4)
+    values = maps.heat(np.array([[-2.0, 6.0], [-2.0, 6.0]]), 4)
     np.testing.assert_allclose(values, np.tile([0, 0.25, 0.75, 1], (4, 1)), atol=1e-6)
-    np.testing.assert_array_equal(explain.heat(np.full((3, 3), 5.0), 4), np.zeros((4, 4)))
+    np.testing.assert_array_equal(maps.heat(np.full((3, 3), 5.0), 4), np.zeros((4, 4)))
 
 
 def test_an_overlay_is_a_map_of_colours_over_a_grey_photograph():
     photo = np.zeros((4, 4, 3), np.uint8)
     photo[...] = (255, 0, 0)  # as grey: 76
-    drawn = explain.overlay(photo, np.array([[0.0, 8.0], [0.0, 8.0]]))
+    drawn = maps.overlay(photo, np.array([[0.0, 8.0], [0.0, 8.0]]))
     assert drawn.dtype == np.uint8
     coldest, hottest = np.array([0, 0, 4]), np.array([252, 255, 164])  # the ends of inferno
     np.testing.assert_allclose(drawn[0, 0], 0.4 * 76 + 0.6 * coldest, atol=1)
     np.testing.assert_allclose(drawn[0, 3], 0.4 * 76 + 0.6 * hottest, atol=1)
 
 
+def make_record(settings, class_names):
+    dataset = pipeline.Description("emotionroi/original", class_names, {}, "original", None)
+    environment = Environment.current(precision="float32", device="CPU")
+    return Record(settings, INPUTS, dataset, environment)
+
+
 def write_run(folder):
     """A run folder as far as predictions need it."""
-    dataset = {"name": "emotionroi/original", "class_names": NAMES}
-    run.write_record(folder, run.Record(SETTINGS, INPUTS, dataset, {}))
-    build("wscnet").save(folder / run.MODELS["final"])
+    write_record(folder, make_record(SETTINGS, NAMES))
+    build("wscnet").save(folder / MODELS["final"])
 
 
 def test_predict_draws_one_picture_a_file_also_for_files_of_one_name(tmp_path):
@@ -102,13 +111,13 @@ def test_predict_draws_one_picture_a_file_also_for_files_of_one_name(tmp_path):
         with Image.open(path) as picture:
             assert picture.size[0] > 3 * picture.size[1]
     for folder, color in (("a", (200, 30, 60)), ("b", (20, 30, 60))):
-        name = explain.picture_name(tmp_path / folder / "rose.jpg")
+        name = maps.picture_name(tmp_path / folder / "rose.jpg")
         with Image.open(tmp_path / "new" / "maps" / name) as picture:
             colors = (
                 picture.convert("RGB").crop((100, 200, 300, 300)).getcolors(1)
             )  # inside the photograph
         np.testing.assert_allclose(colors[0][1], color, atol=2)
-    assert len(explain.picture_name(tmp_path / ("ä" * 120 + ".jpg")).encode()) < 255
+    assert len(maps.picture_name(tmp_path / ("ä" * 120 + ".jpg")).encode()) < 255
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
@@ -163,7 +172,7 @@ def blob(size, center, radius):
 
 @pytest.fixture(scope="module")
 def with_maps(tmp_path_factory):
-    """EmotionROI with four photographs for testing: a map like the photograph, a smaller one, a black one, none."""
+    """EmotionROI with four tests: a map like the photograph, a smaller one, a black one, none."""
     root, data_dir = (tmp_path_factory.mktemp(name) for name in ("archive", "prepared"))
     photo = blob((60, 40), (40, 15), 18)
     maps = {
@@ -192,15 +201,15 @@ def with_maps(tmp_path_factory):
 def test_a_stimuli_map_is_cut_as_its_photograph_is(with_maps, tmp_path):
     files = pipeline.open("emotionroi/original", data_dir=str(with_maps)).files("test")
     read = pipeline.open("emotionroi/original", data_dir=str(with_maps)).stimuli_maps(files, INPUTS)
-    maps = dict(zip(files, read, strict=True))
+    truths = dict(zip(files, read, strict=True))
     blob((60, 40), (40, 15), 18).save(tmp_path / "photo.png")
     photo = pipeline.read_image(
         tmp_path / "photo.png", dataclasses.replace(INPUTS, preprocess=None)
     )
-    np.testing.assert_allclose(maps["joy/1.jpg"], photo[..., 0] / 255, atol=1e-6)
-    assert np.abs(maps["joy/2.jpg"] - photo[..., 0] / 255).mean() < 0.02
-    assert not maps["joy/3.jpg"].any()
-    assert maps["joy/4.jpg"] is None
+    np.testing.assert_allclose(truths["joy/1.jpg"], photo[..., 0] / 255, atol=1e-6)
+    assert np.abs(truths["joy/2.jpg"] - photo[..., 0] / 255).mean() < 0.02
+    assert not truths["joy/3.jpg"].any()
+    assert truths["joy/4.jpg"] is None
 
 
 def brightness_network():
@@ -219,8 +228,8 @@ def test_evaluate_scores_the_maps_of_the_pictures_that_have_stimuli(
 ):
     settings = dataclasses.replace(SETTINGS, dataset="emotionroi/original", data_dir=str(with_maps))
     names = ["anger", "disgust", "fear", "joy", "sadness", "surprise"]
-    record = run.Record(settings, INPUTS, {"name": "emotionroi/original", "class_names": names}, {})
-    monkeypatch.setattr(run, "load", lambda *_, **__: (record, brightness_network()))
+    record = make_record(settings, names)
+    monkeypatch.setattr(checkpoint, "load", lambda *_, **__: (record, brightness_network()))
     outcome = CliRunner().invoke(
         evaluate.main, ["--run", str(tmp_path), "--split", "test", "--stimuli"]
     )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import applications, layers
 
-from sentiflow.model import folding
+from sentiflow.model.networks import folding
 
 SIZE = 64  # pixels
 

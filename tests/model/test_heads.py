@@ -1,18 +1,20 @@
-"""Heads, against formulas written out in NumPy; how branches are trained. Runs on either Keras backend."""
+"""Heads, against formulas in NumPy; how branches are trained; on either Keras backend."""
 
-import csv
 import dataclasses
+import json
 
 import keras
 import numpy as np
 import pytest
 import tiny_dataset
-from rich.console import Console
+from run_files import QUIET, history
 
 from sentiflow import pipeline
-from sentiflow.model import evaluate, heads, network, precision, run, train
-from sentiflow.model.recipe import compile_network, compile_with
+from sentiflow.model.networks import heads, network, precision
+from sentiflow.model.scores import split
 from sentiflow.model.settings import TrainSettings
+from sentiflow.model.training import checkpoint, loop
+from sentiflow.model.training.recipe import compile_network, compile_with
 from sentiflow.pipeline import InputError
 
 SETTINGS = TrainSettings(
@@ -26,7 +28,8 @@ def make(name, **changes):
     """A head alone, from features [b, 2, 3, 5], with weights of which none is zero."""
     features = keras.Input(FEATURES.shape[1:])
     model = keras.Model(
-        features, heads.HEADS[name](features, CLASSES, dataclasses.replace(SETTINGS, **changes))
+        features,
+        heads.HEADS[name](features, CLASSES, dataclasses.replace(SETTINGS, head=name, **changes)),
     )
     rng = np.random.default_rng(1)
     model.set_weights([rng.normal(size=weight.shape).astype("float32") for weight in model.weights])
@@ -57,7 +60,7 @@ def test_linear_is_a_softmax_of_the_mean_features():
 
 @pytest.mark.parametrize(("pooling", "pool"), [("average", np.mean), ("max", np.max)])
 def test_wscnet_couples_the_features_with_the_sentiment_map(pooling, pool):
-    model = make("wscnet", wscnet_pooling=pooling)
+    model = make("wscnet", head_options=(f"pooling={pooling}",))
     conv, conv_bias, dense, dense_bias = model.get_weights()
     assert conv.shape == (1, 1, 5, CLASSES * K)
     maps = FEATURES @ conv[0, 0] + conv_bias
@@ -81,7 +84,7 @@ def test_wscnet_couples_the_features_with_the_sentiment_map(pooling, pool):
     [(2, 3, 0.5, 2, 3), (0.5, 0.2, 0.7, 3, 1), (1, 0, 1, 1, 0), (0.01, 6, 0.0, 1, 6)],
 )
 def test_wildcat_averages_the_highest_and_lowest_places(kmax, kmin, alpha, highest, lowest):
-    model = make("wildcat", wildcat_kmax=kmax, wildcat_kmin=kmin, wildcat_alpha=alpha)
+    model = make("wildcat", head_options=(f"kmax={kmax}", f"kmin={kmin}", f"alpha={alpha}"))
     conv, bias = model.get_weights()
     values = np.sort(class_means(FEATURES @ conv[0, 0] + bias).reshape(4, 6, CLASSES), axis=1)
     logits = values[:, 6 - highest :].mean(axis=1)
@@ -91,24 +94,49 @@ def test_wildcat_averages_the_highest_and_lowest_places(kmax, kmin, alpha, highe
 
 
 def test_a_map_with_too_few_places_is_refused():
-    with pytest.raises(
-        InputError, match=r"has 6 places; set wildcat_kmin to at most that.* Received: 7"
-    ):
-        make("wildcat", wildcat_kmin=7)
+    with pytest.raises(InputError, match=r"has 6 places; set kmin to at most that.* Received: 7"):
+        make("wildcat", head_options=("kmin=7",))
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("given", "message"),
     [
-        ({"wildcat_kmax": 0}, "wildcat_kmax must be in .*whole number. Received: 0"),
-        ({"wildcat_kmin": 1.5}, "wildcat_kmin must be in .*whole number. Received: 1.5"),
-        ({"wildcat_alpha": 1.2}, r"wildcat_alpha must be in \[0, 1\]"),
-        ({"maps_per_class": 0}, "maps_per_class must be at least 1"),
+        (("wildcat", "kmax=0"), "kmax must be in .*whole number. Received: 0"),
+        (("wildcat", "kmin=1.5"), "kmin must be in .*whole number. Received: 1.5"),
+        (("wildcat", "alpha=1.2"), r"alpha must be in \[0, 1\]"),
+        (("wildcat", "alpha=much"), "alpha must be a number. Received: 'much'"),
+        (
+            ("wildcat", "pooling=max"),
+            "the head wildcat has no option pooling; it has kmax, kmin, al",
+        ),
+        (("wscnet", "pooling=sum"), "pooling must be one of average, max. Received: 'sum'"),
+        (("gap", "kmax=1"), "the head gap has no option kmax; it has none. Received: kmax=1"),
+        (("wildcat", "kmax"), "head_options must be key=value, e.g. kmax=0.1. Received: kmax"),
     ],
 )
-def test_options_out_of_range_are_refused(changes, message):
+def test_options_that_a_head_does_not_have_are_refused(given, message):
+    head, text = given
     with pytest.raises(InputError, match=message):
-        TrainSettings(**changes)
+        TrainSettings(head=head, head_options=(text,))
+
+
+def test_settings_of_version_0_1_0_are_read():
+    former = {
+        "wscnet_pooling": "max",
+        "wildcat_kmax": 0.3,
+        "wildcat_kmin": 0.2,
+        "wildcat_alpha": 0.5,
+    }
+    for head, expected in (
+        ("gap", ()),
+        ("wscnet", ("pooling=max",)),
+        ("wildcat", ("kmax=0.3", "alpha=0.5")),
+    ):
+        settings = TrainSettings(head=head, head_options=expected)
+        stored = json.loads(json.dumps(dataclasses.asdict(settings)))
+        assert TrainSettings.read(stored) == settings
+        del stored["head_options"]
+        assert TrainSettings.read(stored | former) == settings
 
 
 @pytest.mark.parametrize("name", heads.HEADS)
@@ -183,44 +211,36 @@ def test_a_network_computes_in_less_and_is_saved_with_one_output(name, number_fo
     assert len(heads.auxiliary(loaded)) == len(heads.auxiliary(model))
 
 
-def test_two_branches_are_trained_alike_on_every_tier_and_resume(tmp_path, monkeypatch):
+def test_two_branches_are_trained_alike_on_every_tier_and_resume(tmp_path, tiny_dir, monkeypatch):
     """On the tier `device`, three updates a call, and interrupted after the first of two epochs."""
     monkeypatch.setattr(network, "make_backbone", small_backbone)
-    tiny_dataset.write(tmp_path)
     settings = dataclasses.replace(
-        SETTINGS, dataset=tiny_dataset.NAME, data_dir=str(tmp_path), head="wscnet"
+        SETTINGS, dataset=tiny_dataset.NAME, data_dir=str(tiny_dir), head="wscnet"
     )
     settings = dataclasses.replace(
         settings, epochs=2, learning_rate=0.05, precision="float32", dropout=0.2
     )
     inputs = pipeline.Settings(batch_size=8, image_size=tiny_dataset.IMAGE_SIZE)
-    one, other, quiet = tmp_path / "one", tmp_path / "other", Console(quiet=True)
-    train.train(settings, inputs, out=one, console=quiet)
+    one, other = tmp_path / "one", tmp_path / "other"
+    loop.train(settings, inputs, out=one, console=QUIET)
     settings, inputs = (
         dataclasses.replace(settings, steps_per_execution=3),
         dataclasses.replace(inputs, cache="device"),
     )
     with monkeypatch.context() as patch:
-        patch.setattr(train, "should_stop", lambda history, patience: len(history) == 1)
-        patch.setattr(train, "finish", lambda *_: None)
-        train.train(settings, inputs, out=other, console=quiet)
-    train.train(settings, inputs, out=other, resume=True, console=quiet)
-    assert [row["epoch"] for row in history(other)] == ["1", "2"]
+        patch.setattr(loop, "should_stop", lambda history, patience: len(history) == 1)
+        patch.setattr(loop, "finish", lambda *_: None)
+        loop.train(settings, inputs, out=other, console=QUIET)
+    loop.train(settings, inputs, out=other, resume=True, console=QUIET)
+    assert [row["epoch"] for row in history(other)] == [1, 2]
     for name in ("loss", "accuracy", "val_loss"):
-        values = [[float(row[name]) for row in history(out)] for out in (one, other)]
+        values = [[row[name] for row in history(out)] for out in (one, other)]
         assert values[0] == pytest.approx(values[1], abs=1e-4)
-    record, model = run.load(one)
+    record, model = checkpoint.load(one)
     both = keras.Model(model.inputs, [*model.outputs, *heads.auxiliary(model)])
-    ((images, labels),) = evaluate.evaluation_batches(
-        record, split="validation"
-    ).as_numpy_iterator()
+    ((images, labels),) = split.evaluation_batches(record, split="validation").as_numpy_iterator()
     losses = [
         -np.log(values[np.arange(7), labels]).mean() for values in both.predict_on_batch(images)
     ]
-    assert float(history(one)[-1]["val_loss"]) == pytest.approx(np.mean(losses), abs=1e-5)
+    assert history(one)[-1]["val_loss"] == pytest.approx(np.mean(losses), abs=1e-5)
     assert abs(losses[0] - losses[1]) > 1e-3
-
-
-def history(out):
-    with (out / run.HISTORY).open() as file:
-        return list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""Image encoders of keras-hub as backbones, small and at random. Runs on either Keras backend (see test_jax.py)."""
+"""Image encoders of keras-hub as backbones, small and at random."""
 
 import dataclasses
 import importlib.util
@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from sentiflow.model import backbones, hub, network, recipe
+from sentiflow.model.networks import backbones, hub, network
 from sentiflow.model.settings import TrainSettings
+from sentiflow.model.training import recipe
 from sentiflow.pipeline import InputError
 from sentiflow.pipeline.view import normalise
 
@@ -122,7 +123,7 @@ def test_a_preset_may_hold_more_than_the_image_encoder(tmp_path):
 
 
 def test_the_architectures_are_those_of_the_names():
-    """ViT-S/14 by hand: 12 blocks of attention, perceptron, norms and two scales; embeddings of 37 x 37 places."""
+    """ViT-S/14 by hand: 12 blocks of attention, perceptron, norms and scales; 37 x 37 patches."""
     d, m = 384, 1536
     block = 4 * (d * d + d) + (d * m + m + m * d + d) + 4 * d + 2 * d
     embeddings = (

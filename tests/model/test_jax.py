@@ -1,4 +1,4 @@
-"""The tests of the model once more on the JAX backend: a backend is chosen when Keras is imported, once per process."""
+"""The tests of the model once more on JAX: Keras has one backend in a process."""
 
 import os
 import subprocess
@@ -12,6 +12,7 @@ TESTS = Path(__file__).parent
 GROUPS = {
     "runs": (
         "test_train.py",
+        "test_finished.py",
         "test_explain.py",
         "test_hub.py::test_a_network_trains_is_saved_and_loaded",
     ),
@@ -20,6 +21,7 @@ GROUPS = {
         "test_epoch.py",
         "test_heads.py",
         "test_recipe.py",
+        "test_targets.py",
         "test_lockstep.py",
     ),
 }

@@ -1,49 +1,31 @@
-"""Heads trained in lockstep, against runs of their own. Runs on either Keras backend (see test_jax.py)."""
+"""Heads trained in lockstep, against runs of their own, on either Keras backend."""
 
-import csv
 import dataclasses
 import itertools
 import json
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tiny_dataset
-from rich.console import Console
+from run_files import QUIET, history, weights
 
 from sentiflow import pipeline
-from sentiflow.model import backbones, lockstep, network, plots, report, run, train
+from sentiflow.model.networks import network
 from sentiflow.model.settings import TrainSettings
+from sentiflow.model.training import checkpoint, groups, lockstep, shared, start, stepping
+from sentiflow.model.training.groups import Job
+from sentiflow.model.training.record import METRICS, MODELS, is_finished
 from sentiflow.pipeline import InputError
 
-QUIET = Console(quiet=True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(
-            backbones.BACKBONES, "small", backbones.Backbone(tiny_dataset.small_backbone, "tf")
-        )
-        for name in ("draw_curves", "draw_confusion", "draw_calibration"):
-            patch.setattr(plots, name, lambda *_, **__: None)
-        patch.setattr(report, "write_run", lambda *_, **__: None)
-        yield
+pytestmark = pytest.mark.usefixtures("small_backbone", "without_pictures")
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prepared")
-    tiny_dataset.write(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def settings(data_dir):
+def settings(tiny_dir, small_backbone):
     return TrainSettings(
         dataset=tiny_dataset.NAME,
-        data_dir=str(data_dir),
+        data_dir=str(tiny_dir),
         backbone="small",
         weights="none",
         epochs=2,
@@ -86,32 +68,21 @@ def jobs(settings, folder, variants=VARIANTS, inputs=INPUTS):
         out = folder / str(number)
         sized = dataclasses.replace(inputs, batch_size=batch_size)
         made.append(
-            lockstep.Job(
-                out, train.prepare(dataclasses.replace(settings, **changes), sized, out=out)
-            )
+            Job(out, start.prepare(dataclasses.replace(settings, **changes), sized, out=out))
         )
     return made
 
 
 @pytest.fixture(scope="module")
-def alone(settings, tmp_path_factory):
+def alone(settings, without_pictures, tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
     lockstep.train_all(jobs(settings, folder), sequential=True, console=QUIET)
     return folder
 
 
-def history(out):
-    with (out / run.HISTORY).open() as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-
-
-def weights(path):
-    return keras.saving.load_model(path, compile=False).get_weights()
-
-
 def assert_same(folder, other, *, numbers=(0, 1, 2, 3)):
     for number in map(str, numbers):
-        for name in run.MODELS.values():
+        for name in MODELS.values():
             pairs = zip(
                 weights(folder / number / name), weights(other / number / name), strict=True
             )
@@ -127,13 +98,13 @@ def assert_same(folder, other, *, numbers=(0, 1, 2, 3)):
 
 
 def test_each_head_gets_the_updates_that_it_gets_alone(settings, alone, tmp_path, monkeypatch):
-    images, make = [], lockstep.stepping.forward
+    images, make = [], stepping.forward
 
     def counted(model):
         forward = make(model)
         return lambda batch: images.append(len(batch)) or forward(batch)
 
-    monkeypatch.setattr(lockstep.stepping, "forward", counted)
+    monkeypatch.setattr(stepping, "forward", counted)
     finished = []
     lockstep.train_all(
         jobs(settings, tmp_path),
@@ -157,12 +128,12 @@ def test_every_tier_feeds_all_heads(settings, alone, tmp_path, cache):
 
 def test_a_head_begins_with_the_weights_that_it_has_alone(settings):
     changed = dataclasses.replace(settings, dropout=0.5)
-    record = train.make_record(changed, INPUTS)
-    alone = train.build_model(record, changed)
+    record = start.make_record(changed, INPUTS)
+    alone = start.build_model(record, changed)
     shared = network.Shared.make(settings, image_size=tiny_dataset.IMAGE_SIZE, seed=3)
     for _ in range(2):
         for ours, theirs in zip(
-            train.build_model(record, changed, shared).weights, alone.weights, strict=True
+            start.build_model(record, changed, shared).weights, alone.weights, strict=True
         ):
             np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
@@ -171,7 +142,7 @@ def test_stopped_between_two_heads_of_an_epoch_it_goes_on_to_the_same_weights(
     settings, alone, tmp_path, monkeypatch
 ):
     """The first head has saved its second epoch, the others have not; the third is finished."""
-    save, count = run.save_state, itertools.count(1)
+    save, count = checkpoint.save_state, itertools.count(1)
 
     def interrupted(*arguments, **options):
         save(*arguments, **options)
@@ -180,11 +151,11 @@ def test_stopped_between_two_heads_of_an_epoch_it_goes_on_to_the_same_weights(
         ):  # states at the start, after the first epoch, and one after the second
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "save_state", interrupted)
+    monkeypatch.setattr(checkpoint, "save_state", interrupted)
     with pytest.raises(KeyboardInterrupt):
         lockstep.train_all(jobs(settings, tmp_path), console=QUIET)
     assert [len(history(tmp_path / str(number))) for number in range(4)] == [2, 1, 1, 1]
-    assert [run.finished(tmp_path / str(number)) for number in range(4)] == [
+    assert [is_finished(tmp_path / str(number)) for number in range(4)] == [
         False,
         False,
         True,
@@ -202,17 +173,17 @@ def test_only_runs_that_differ_behind_the_backbone_share_it(settings, tmp_path):
         ({"precision": "float16"}, 16),
         ({}, 12),
     ]
-    grouped = lockstep.groups(jobs(settings, tmp_path, [*variants, ({"epochs": 60}, 4)]))
+    grouped = groups.groups(jobs(settings, tmp_path, [*variants, ({"epochs": 60}, 4)]))
     assert [[job.out.name for job in group] for group in grouped] == [
         ["0", "1", "5"],
         ["4"],
         ["2"],
         ["3"],
     ]
-    assert [lockstep.work(group) for group in grouped] == [60 * 27, 2 * 27, 2 * 27, 2 * 27]
+    assert [groups.work(group) for group in grouped] == [60 * 27, 2 * 27, 2 * 27, 2 * 27]
     (one,) = jobs(settings, tmp_path, [({}, 8)])
     (other,) = jobs(settings, tmp_path, [({}, 8)], inputs=dataclasses.replace(INPUTS, seed=4))
-    assert len(lockstep.groups([one, other])) == 2
+    assert len(groups.groups([one, other])) == 2
 
 
 def test_a_head_that_diverges_does_not_stop_the_others(settings, alone, tmp_path):
@@ -220,13 +191,13 @@ def test_a_head_that_diverges_does_not_stop_the_others(settings, alone, tmp_path
     with pytest.raises(InputError, match=r"1: The loss of epoch 1 is not a number"):
         lockstep.train_all(jobs(settings, tmp_path, variants), console=QUIET)
     assert_same(tmp_path, alone, numbers=[0])
-    assert not run.finished(tmp_path / "1")
+    assert not is_finished(tmp_path / "1")
 
 
 def test_features_of_a_large_held_out_split_are_computed_again(
     settings, alone, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(lockstep, "KEPT_BYTES", 0)
+    monkeypatch.setattr(shared, "KEPT_BYTES", 0)
     lockstep.train_all(jobs(settings, tmp_path, VARIANTS[:2]), console=QUIET)
     assert_same(tmp_path, alone, numbers=[0, 1])
-    assert json.loads((tmp_path / "1" / run.METRICS).read_text())["epochs"] == 3
+    assert json.loads((tmp_path / "1" / METRICS).read_text())["epochs"] == 3

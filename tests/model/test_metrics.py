@@ -5,20 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from sentiflow.model import metrics
+from sentiflow.model.scores import metrics
 
 PROBABILITIES = np.array([[0.92, 0.08], [0.85, 0.15], [0.27, 0.73], [0.39, 0.61]], "float32")
 LABELS = np.array([0, 1, 1, 0])
 
 
 def test_figures_of_four_images():
-    result = metrics.evaluate(PROBABILITIES, LABELS, ["negative", "positive"])
-    assert result["images"] == 4
-    assert result["accuracy"] == 0.5
-    assert result["loss"] == pytest.approx(-math.log(0.92 * 0.15 * 0.73 * 0.39) / 4, 1e-6)
-    assert result["confusion_matrix"] == [[1, 1], [1, 1]]
-    assert result["macro_f1"] == 0.5
-    assert result["per_class"]["positive"] == {
+    scores = metrics.score(PROBABILITIES, LABELS, ["negative", "positive"])
+    assert scores.images == 4
+    assert scores.accuracy == 0.5
+    assert scores.loss == pytest.approx(-math.log(0.92 * 0.15 * 0.73 * 0.39) / 4, 1e-6)
+    assert scores.confusion_matrix == [[1, 1], [1, 1]]
+    assert scores.macro_f1 == 0.5
+    assert scores.per_class["positive"] == {
         "precision": 0.5,
         "recall": 0.5,
         "f1-score": 0.5,
@@ -44,13 +44,12 @@ def test_certain_and_right_is_perfectly_calibrated():
 
 
 def test_a_class_that_never_occurs_is_reported_without_a_warning():
-    result = metrics.evaluate(np.array([[0.7, 0.2, 0.1]]), np.array([0]), ["a", "b", "c"])
-    assert result["per_class"]["c"]["support"] == 0
-    assert result["confusion_matrix"] == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
+    scores = metrics.score(np.array([[0.7, 0.2, 0.1]]), np.array([0]), ["a", "b", "c"])
+    assert scores.per_class["c"]["support"] == 0
+    assert scores.confusion_matrix == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
     assert "1.0000" in metrics.report(np.array([[0.7, 0.2, 0.1]]), np.array([0]), ["a", "b", "c"])
 
 
 def test_the_loss_of_a_certain_error_stays_finite():
-    assert metrics.evaluate(np.array([[0.0, 1.0]]), np.array([0]), ["a", "b"])[
-        "loss"
-    ] == pytest.approx(-math.log(1e-7))
+    scores = metrics.score(np.array([[0.0, 1.0]]), np.array([0]), ["a", "b"])
+    assert scores.loss == pytest.approx(-math.log(1e-7))

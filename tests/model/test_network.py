@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sentiflow.model import backbones, heads, network, precision
-from sentiflow.model.recipe import compile_network
+from sentiflow.model.networks import backbones, heads, network, precision
 from sentiflow.model.settings import TrainSettings
+from sentiflow.model.training.recipe import compile_network
 from sentiflow.pipeline import InputError
 from sentiflow.pipeline.view import normalise
 
@@ -127,7 +127,7 @@ def test_training_leaves_the_statistics_of_batch_normalization_alone():
 
 
 def test_sgd_is_that_of_keras_2():
-    """Gradients of a linear layer by hand; the update is keras 2.2.4's `SGD.get_updates`, nesterov."""
+    """Gradients of a linear layer by hand; keras 2.2.4's `SGD.get_updates`, nesterov."""
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", use_bias=False)(inputs))
     compile_network(model, dataclasses.replace(SMALL, learning_rate=0.1, decay=0.5), steps=1)

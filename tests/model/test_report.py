@@ -1,4 +1,4 @@
-"""What reports of a run and of a set of experiments contain; test_report_browser.py looks at them in a browser."""
+"""What reports of a run and of a set of experiments contain."""
 
 import csv
 import json
@@ -11,7 +11,12 @@ import tiny_dataset
 from click.testing import CliRunner
 from PIL import Image
 
-from sentiflow.model import charts, comparison, explain, metrics, pictures, report, results, run
+from sentiflow.model import report
+from sentiflow.model.reports import card, charts, comparison, page, pictures, results, run_page
+from sentiflow.model.scores import maps, metrics
+from sentiflow.model.training import checkpoint
+from sentiflow.model.training.record import SETTINGS, read_record
+from sentiflow.pipeline import InputError
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +25,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(folder):
-    return report.write_run(folder).read_text()
+def run_report(folder):
+    return run_page.write_run(folder).read_text()
 
 
 def text(page):
@@ -30,17 +35,17 @@ def text(page):
     return " ".join(re.sub(r"<[^>]*>", " ", body).split())
 
 
-def test_a_report_tells_the_figures_of_the_run(folder, page):
+def test_a_report_tells_the_figures_of_the_run(folder, run_report):
     result = json.loads((folder / "evaluation-test.json").read_text())
-    shown = text(page)
+    shown = text(run_report)
     assert f"{100 * result['accuracy']:.1f} % of 10 test images classified correctly" in shown
     # The test split has 4 blue, 3 green and 3 red images; ln 3 is the loss of an even guess.
     assert "always the most frequent class: 40.0%" in shown
     assert "guessing: 1.099" in shown
     for name, row in result["per_class"].items():
         assert (
-            f"{name} {row['f1-score']:.3f} {row['precision']:.1%} {row['recall']:.1%} {row['support']:.0f}"
-            in shown
+            f"{name} {row['f1-score']:.3f} {row['precision']:.1%} {row['recall']:.1%} "
+            f"{row['support']:.0f}" in shown
         )
     assert "The validation loss was lowest after epoch 2 of 3" in shown
     # 20, 10 and 10 seconds, of which 1, 0.2 and 0.2 were spent waiting.
@@ -49,16 +54,16 @@ def test_a_report_tells_the_figures_of_the_run(folder, page):
 
 
 def test_settings_that_differ_from_experiment_1_come_first(folder):
-    rows = report.compare_settings(run.read_record(folder))
-    differ = {row["name"]: (row["value"], row["reference"]) for row in rows if row["differs"]}
+    rows = run_page.compare_settings(read_record(folder))
+    differ = {row.name: (row.value, row.reference) for row in rows if row.differs}
     assert differ["epochs"] == ("3", "20")
     assert differ["batch_size"] == ("8", "32")
     assert "learning_rate" not in differ
     assert "data_dir" not in differ
 
 
-def test_the_dataset_card_counts_and_lists(page):
-    shown = text(page)
+def test_the_dataset_card_counts_and_lists(run_report):
+    shown = text(run_report)
     assert "blue 9 3 4 green 9 2 3 red 9 2 3 all 27 7 10" in shown
     assert "images 44" in shown
     assert "storage raw" in shown
@@ -66,7 +71,7 @@ def test_the_dataset_card_counts_and_lists(page):
 
 def test_pictures_are_those_of_the_predictions(folder):
     """Every picture has the colour of its true class, however it was predicted."""
-    record, network = run.load(folder)
+    record, network = checkpoint.load(folder)
     predictions = pictures.read_predictions(folder / "predictions-test.csv", tiny_dataset.CLASSES)
     right, wrong = pictures.most_confident(predictions)
     correct = predictions.predicted == predictions.labels
@@ -88,63 +93,66 @@ def test_pictures_are_those_of_the_predictions(folder):
             report_samples.decode(photo.map),
             np.asarray(Image.fromarray(pixels).convert("L")),
         )
-        added = overlay.mean(axis=2) - (1 - explain.OPACITY) * grey
+        added = overlay.mean(axis=2) - (1 - maps.OPACITY) * grey
         assert np.ptp(added) > 60
 
 
-def test_the_same_files_give_the_same_report(folder, page):
-    _, network = run.load(folder)
-    assert report.write_run(folder, network=network).read_text() == page
+def test_the_same_files_give_the_same_report(folder, run_report):
+    _, network = checkpoint.load(folder)
+    assert run_page.write_run(folder, network=network).read_text() == run_report
     outcome = CliRunner().invoke(report.main, ["--run", str(folder)])
     assert outcome.exit_code == 0
-    assert (folder / report.REPORT).read_text() == page
+    assert (folder / page.REPORT).read_text() == run_report
 
 
 def test_a_report_without_its_dataset_says_so(folder, tmp_path):
     lost = report_samples.copy_without_dataset(folder, tmp_path / "lost")
-    page = report.write_run(lost).read_text()
-    assert "<img" not in page
-    assert "There are no pictures here: tiny/raw32 is not in" in text(page)
-    assert "of 10 test images classified correctly" in text(page)
+    report_page = run_page.write_run(lost).read_text()
+    assert "<img" not in report_page
+    assert "There are no pictures here: tiny/raw32 is not in" in text(report_page)
+    assert "of 10 test images classified correctly" in text(report_page)
 
 
 def test_what_is_no_finished_run_or_set_is_refused(folder, tmp_path):
-    (tmp_path / run.SETTINGS).write_bytes((folder / run.SETTINGS).read_bytes())
-    (tmp_path / report.REPORT).write_text("kept")
+    (tmp_path / SETTINGS).write_bytes((folder / SETTINGS).read_bytes())
+    (tmp_path / page.REPORT).write_text("kept")
     for option, message in (("--run", "holds no epoch"), ("--set", "results.json is missing")):
         outcome = CliRunner().invoke(report.main, [option, str(tmp_path)])
         assert outcome.exit_code == 2
         assert message in outcome.stderr
         assert outcome.stderr.count("\n") == 1
-    assert (tmp_path / report.REPORT).read_text() == "kept"
+    assert (tmp_path / page.REPORT).read_text() == "kept"
     (tmp_path / results.RESULTS).write_text("[]")
     outcome = CliRunner().invoke(report.main, ["--set", str(tmp_path)])
     assert "has no rows" in outcome.stderr
 
 
 def test_left_out_files_are_listed_and_escaped(folder, tmp_path, monkeypatch):
-    facts = {
-        "odd": {"a": 1},
-        "source_sizes": {"width": {"median": 1600}, "height": {"median": 400}},
-    }
-    card = {"counts": {"train": [1, 1, 1]}, "bytes": 2**20, "facts": facts}
+    facts = card.describe(
+        {
+            "odd": {"a": 1},
+            "source_sizes": {"width": {"median": 1600}, "height": {"median": 400}},
+            "class_counts": {"blue": 1},
+            "unknown": None,
+        }
+    )
     bad = [{"filename": "<script>x</script>.jpg", "reason": "truncated"}]
-    monkeypatch.setattr(pictures, "card", lambda record: card | {"bad": bad})
-    page = report.write_run(report_samples.copy(folder, tmp_path / "run")).read_text()
-    assert "<script" not in page
-    assert "&lt;script&gt;x&lt;/script&gt;.jpg" in page
-    assert "odd a 1" in text(page)
-    assert "source sizes width: median 1,600; height: median 400" in text(page)
-    assert "on disk 1.0 MiB" in text(page)
+    made = card.Card({"train": [1, 1, 1]}, facts, bad)
+    monkeypatch.setattr(card, "read_card", lambda record: made)
+    report_page = run_page.write_run(report_samples.copy(folder, tmp_path / "run")).read_text()
+    assert "<script" not in report_page
+    assert "&lt;script&gt;x&lt;/script&gt;.jpg" in report_page
+    assert "odd a 1" in text(report_page)
+    assert "source sizes width: median 1,600; height: median 400" in text(report_page)
 
 
 def test_confusions_are_the_most_frequent_mistakes():
     matrix = np.array([[5, 0, 2], [3, 4, 0], [0, 1, 9]])
-    found = report.confusions(matrix, ["a", "b", "c"])
-    assert [(c["label"], c["predicted"], c["images"], c["of"]) for c in found] == [
-        ("b", "a", 3, 7),
-        ("a", "c", 2, 7),
-        ("c", "b", 1, 10),
+    found = run_page.confusions(matrix, ["a", "b", "c"])
+    assert found == [
+        run_page.Confusion("b", "a", 3, 7),
+        run_page.Confusion("a", "c", 2, 7),
+        run_page.Confusion("c", "b", 1, 10),
     ]
 
 
@@ -185,7 +193,7 @@ def experiments(tmp_path_factory):
 
 
 def test_repeats_are_gathered(experiments):
-    rows = json.loads((experiments / results.RESULTS).read_text())
+    rows = results.read_rows(experiments / results.RESULTS)
     first, second, third = comparison.gather(experiments, rows)
     assert (first.title, second.title, third.title) == ("1", "8", "mixup")
     assert first.mean("accuracy") == pytest.approx(0.52)
@@ -204,7 +212,7 @@ def test_repeats_are_gathered(experiments):
 
 
 def test_a_set_is_shown_beside_the_published_figures(experiments):
-    shown = text(report.write_set(experiments).read_text())
+    shown = text(page.write_set(experiments).read_text())
     assert "3 experiments, 5 runs" in shown
     assert "52.0% ± 2.0 54.0% \N{MINUS SIGN}2.0" in shown
     assert "83.0% 81.0% +2.0" in shown
@@ -212,7 +220,7 @@ def test_a_set_is_shown_beside_the_published_figures(experiments):
 
 
 def test_curves_of_a_set_share_their_axes(experiments):
-    rows = json.loads((experiments / results.RESULTS).read_text())
+    rows = results.read_rows(experiments / results.RESULTS)
     shown = comparison.curves(comparison.gather(experiments, rows))
     for measure in ("accuracy", "loss"):
         axes = {
@@ -229,8 +237,8 @@ def test_damaged_results_are_refused(experiments, tmp_path):
     rows = json.loads((experiments / results.RESULTS).read_text())
     rows[0]["accuracy"] = 54
     (tmp_path / results.RESULTS).write_text(json.dumps(rows))
-    with pytest.raises(report.InputError, match=r"results.json is not the result.*Received: 54"):
-        report.write_set(tmp_path)
+    with pytest.raises(InputError, match=r"results.json is not the result.*Received: 54"):
+        page.write_set(tmp_path)
 
 
 def test_predictions_are_read_back(folder):

@@ -1,4 +1,4 @@
-"""Reports in a browser: no errors, nothing fetched, no sideways scrolling, pictures, legible text in both themes."""
+"""Reports in a browser: nothing fetched, no sideways scrolling, legible in both themes."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import report_samples
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 
-from sentiflow.model import report
+from sentiflow.model.reports import page, run_page
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),
@@ -33,7 +33,8 @@ const rgba = color => {
   canvas.fillRect(0, 0, 1, 1);
   return [...canvas.getImageData(0, 0, 1, 1).data].map(value => value / 255);
 };
-const over = (top, below) => [0, 1, 2].map(i => top[i] * top[3] + below[i] * (1 - top[3])).concat(1);
+const over = (top, below) =>
+  [0, 1, 2].map(i => top[i] * top[3] + below[i] * (1 - top[3])).concat(1);
 const behind = element => {
   if (!element) return [1, 1, 1, 1];
   const own = rgba(getComputedStyle(element).backgroundColor);
@@ -62,7 +63,7 @@ return found;
 def reports(tmp_path_factory):
     run = report_samples.write_run(tmp_path_factory.mktemp("run"))
     experiments = report_samples.write_set(tmp_path_factory.mktemp("set"))
-    return {"run": report.write_run(run), "set": report.write_set(experiments)}
+    return {"run": run_page.write_run(run), "set": page.write_set(experiments)}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,65 @@
+"""A trained network on picture files of any kind."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from sentiflow import pipeline
+from sentiflow.pipeline import InputError
+
+from ..training.record import Record
+
+# What counts as a picture in a folder; a file that is named is tried whatever its suffix.
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+def find_images(paths: Iterable[Path]) -> Iterator[Path]:
+    """Files as given, folders as the picture files below them, in order of name."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(
+                item
+                for item in path.rglob("*")
+                if item.suffix.lower() in SUFFIXES and item.is_file()
+            )
+        else:
+            yield path
+
+
+def predict(
+    record: Record, network: keras.Model, files: Iterable[Path]
+) -> Iterator[tuple[Path, np.ndarray | str]]:
+    """Predicts pictures in batches, so that memory stays bounded.
+
+    Yields:
+        In order of the files: (file, probabilities float32 [classes]), or (file, reason) where it
+            cannot be read.
+    """
+    for file, outcome in predict_outputs(record, network, files):
+        yield file, outcome if isinstance(outcome, str) else outcome[0]
+
+
+def predict_outputs(
+    record: Record, model: keras.Model, files: Iterable[Path]
+) -> Iterator[tuple[Path, tuple[np.ndarray, ...] | str]]:
+    """As `predict`, for a model of one or several outputs: what each says of the picture."""
+    files = iter(files)
+    while batch := list(itertools.islice(files, record.inputs.batch_size)):
+        pictures: list[np.ndarray | str] = [_read(file, record.inputs) for file in batch]
+        images = [picture for picture in pictures if not isinstance(picture, str)]
+        outputs = model.predict_on_batch(np.stack(images)) if images else []
+        rows = zip(*(outputs if isinstance(outputs, list) else [outputs]), strict=True)
+        for file, picture in zip(batch, pictures, strict=True):
+            yield file, picture if isinstance(picture, str) else next(rows)
+
+
+def _read(file: Path, settings: pipeline.Settings) -> np.ndarray | str:
+    try:
+        return pipeline.read_image(file, settings)
+    except InputError as error:
+        return str(error)

@@ -1,0 +1,199 @@
+"""A trained network on a whole split: every image counted once, and files about the outcome."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sentiflow import pipeline
+from sentiflow.files import write_atomically, write_json
+
+from ..reports import plots
+from ..training.record import Record
+from . import metrics
+from .metrics import Scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What `evaluation-SPLIT.json` holds.
+
+    Attributes:
+        dataset: name of the run's dataset.
+        split: that was evaluated.
+        model: which network of the run, `final` or `best`.
+        views: how many views of an image were averaged.
+        class_names: by label.
+        scores: the figures; their keys stand beside the others in the file.
+    """
+
+    dataset: str
+    split: str
+    model: str
+    views: int
+    class_names: list[str]
+    scores: Scores
+
+    def as_json(self) -> dict[str, Any]:
+        """The file's JSON object."""
+        values = dataclasses.asdict(self)
+        return values | values.pop("scores")
+
+    @classmethod
+    def read(cls, path: Path) -> Evaluation:
+        """Reads the file.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        values = json.loads(path.read_text())
+        names = [field.name for field in dataclasses.fields(Scores)]
+        scores = Scores(**{name: values.pop(name) for name in names})
+        return cls(**values, scores=scores)
+
+
+def evaluate(
+    folder: Path,
+    record: Record,
+    network: keras.Model,
+    *,
+    split: str,
+    model: str = "final",
+    views: int | None = None,
+) -> Evaluation:
+    """Evaluates a network of a run and writes the results into the run folder.
+
+    Args:
+        folder: run folder.
+        record: the run's settings.
+        network: float32 [batch, s, s, 3] to probabilities [batch, classes].
+        split: split of the run's dataset.
+        model: which network of the run this is, `final` or `best`.
+        views: how many views of an image are averaged, if not the run's own number.
+    """
+    views = views or record.train.views
+    probabilities, labels = predict_split(record, network, split=split, views=views)
+    names = record.dataset.class_names
+    scores = metrics.score(probabilities, labels, names)
+    evaluation = Evaluation(record.dataset.name, split, model, views, names, scores)
+    suffix = file_suffix(record, evaluation)
+    write_json(folder / f"evaluation-{suffix}.json", evaluation.as_json())
+    write_json(
+        folder / f"confusion-{suffix}.json",
+        {"class_names": names, "confusion_matrix": scores.confusion_matrix},
+    )
+    report = metrics.report(probabilities, labels, names)
+    write_atomically(folder / f"report-{suffix}.txt", lambda target: target.write_text(report))
+    _write_predictions(folder / f"predictions-{suffix}.csv", record, split, probabilities, labels)
+    _draw(folder, suffix, evaluation, metrics.calibration(probabilities, labels))
+    return evaluation
+
+
+def _draw(
+    folder: Path, suffix: str, evaluation: Evaluation, calibration: metrics.Calibration
+) -> None:
+    scores = evaluation.scores
+    accuracy = f"accuracy {scores.accuracy:.1%} of {scores.images} images"
+    title = f"{evaluation.dataset}, {evaluation.split}\n{accuracy}"
+    matrix = np.array(scores.confusion_matrix)
+    confusion = folder / f"confusion-{suffix}.png"
+    plots.draw_confusion(matrix, evaluation.class_names, confusion, title=title)
+    plots.draw_calibration(calibration, folder / f"calibration-{suffix}.png", title=title)
+
+
+def file_suffix(record: Record, evaluation: Evaluation) -> str:
+    """What tells the files of an evaluation from those of others.
+
+    It is nothing but the split, if the evaluation is the run's own.
+    """
+    parts = [evaluation.split]
+    if evaluation.model != "final":
+        parts.append(evaluation.model)
+    if evaluation.views != record.train.views:
+        parts.append(f"{evaluation.views}views")
+    return "-".join(parts)
+
+
+def predict_split(
+    record: Record, network: keras.Model, *, split: str, views: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, float32 [n, classes], and labels, int32 [n], in the order of the file names.
+
+    The first view of an image is its center crop, the second the mirror image of that; then come
+    random crops, each followed by its mirror image. Probabilities are the mean over the views, by
+    default as many as the run evaluates.
+    """
+    views = views or record.train.views
+    total: Any = np.float32(0)
+    labels = np.empty(0)
+    for crop in range((views + 1) // 2):
+        batches = evaluation_batches(record, split=split, crop=crop).as_numpy_iterator()
+        mirrored = 2 * crop + 1 < views
+        pairs = [(_predict(network, images, mirrored), truth) for images, truth in batches]
+        probabilities, labels = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+        total = total + probabilities
+    return total / np.float32(views), labels
+
+
+def _predict(network: keras.Model, images: np.ndarray, mirrored: bool) -> np.ndarray:
+    """The probabilities of images, to which those of their mirror images are added if wanted."""
+    probabilities = network.predict_on_batch(images)
+    if not mirrored:
+        return probabilities
+    return probabilities + network.predict_on_batch(images[:, :, ::-1])
+
+
+def evaluation_batches(
+    record: Record,
+    *,
+    split: str,
+    cache: Literal["none", "memory", "device"] = "none",
+    crop: int = 0,
+) -> tf.data.Dataset:
+    """A split as a run evaluates it.
+
+    There is no augmentation, every image comes once, and the last batch as it is. Crop 0 is the
+    center crop, every other number stands for random ones.
+    """
+    settings = dataclasses.replace(
+        _evaluation_inputs(record), cache=cache, crop="random" if crop else "center"
+    )
+    return record.data.load(split, epochs=crop + 1, epoch=crop, settings=settings)
+
+
+def _evaluation_inputs(record: Record) -> pipeline.Settings:
+    return dataclasses.replace(record.inputs, crop="center", last_batch="keep", cache="none")
+
+
+def _write_predictions(
+    path: Path, record: Record, split: str, probabilities: np.ndarray, labels: np.ndarray
+) -> None:
+    """One row an image: file name, true class, predicted class, the probability of every class."""
+    names = record.dataset.class_names
+    files = record.data.files(split, _evaluation_inputs(record))
+
+    def write(target: Path) -> None:
+        with target.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["filename", "label", "predicted", *names])
+            for name, label, row in zip(files, labels, probabilities, strict=True):
+                shares = [f"{value:.6f}" for value in row]
+                writer.writerow([name, names[label], names[row.argmax()], *shares])
+
+    write_atomically(path, write)
+
+
+def summary(evaluation: Evaluation) -> str:
+    """The figures of an evaluation as one line."""
+    scores = evaluation.scores
+    figures = "  ".join(
+        f"{name.replace('_', ' ')} {value:.4f}" for name, value in scores.figures.items()
+    )
+    return f"{evaluation.split} ({scores.images} images): {figures}"

@@ -1,0 +1,96 @@
+"""What a run is trained on: its batches as one stream, and the model that takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sentiflow import pipeline
+from sentiflow.pipeline import InputError
+
+from ..networks import heads
+from ..networks.device import OnDevice
+from . import recipe, targets
+from .record import Record
+
+
+def steps_per_epoch(record: Record) -> int:
+    """Updates in an epoch; floor(images / batch size) unless `last_batch` says otherwise.
+
+    Raises:
+        InputError: there is not even one.
+    """
+    images = record.dataset.splits.get("train", 0)
+    batch_size = record.inputs.batch_size
+    last_batch = record.inputs.training().last_batch
+    steps = pipeline.steps(images, batch_size=batch_size, last_batch=last_batch)
+    if steps == 0:
+        raise InputError(
+            f"{record.dataset.name} has {images} training images, less than a batch; lower "
+            f"batch_size. Received: {batch_size}"
+        )
+    return steps
+
+
+def fed_by(model: keras.Model, record: Record) -> keras.Model:
+    """The compiled model as it is trained.
+
+    That is with its auxiliary branches, and, in the tier `device`, on its pixels.
+    """
+    if record.inputs.cache == "device":
+        fed = OnDevice(model, record.data, record.inputs)
+    elif heads.auxiliary(model):
+        fed = heads.Branches(model)
+    else:
+        return model
+    recipe.compile_with(model.optimizer, fed, record.train)
+    return fed
+
+
+def feed(record: Record, *, epoch: int) -> tuple[Iterable[Any], Callable[[], float]]:
+    """The run's batches for `fit`, and a clock of the seconds that it has waited for them so far.
+
+    Args:
+        record: what the run is.
+        epoch: the epoch, from 0, that comes first.
+    """
+    batches = training_batches(record, epoch=epoch)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # Copied to the device by the thread that takes them ahead. Keras would do it between two
+        # steps.
+        return pipeline.clocked(pipeline.ahead(map(jax.device_put, batches.as_numpy_iterator())))
+    stream, waited = pipeline.timed(batches)
+    return stream, lambda: float(waited.numpy())
+
+
+def training_batches(record: Record, *, epoch: int) -> tf.data.Dataset:
+    """The batches that the run is trained on, from an epoch on, as one stream."""
+    settings = record.train
+    batches = record.data.load(
+        "train",
+        training=True,
+        epochs=settings.epochs,
+        epoch=epoch,
+        settings=record.inputs,
+    )
+    if targets.are_plain(settings):
+        return batches
+    return targets.attach(
+        batches,
+        target_rows(record),
+        mixup=settings.mixup,
+        seed=record.inputs.seed,
+        step=epoch * steps_per_epoch(record),
+    )
+
+
+def target_rows(record: Record) -> np.ndarray:
+    """The target vector of every label, float32 [classes, classes]."""
+    labels = record.data.labels("train", record.inputs)
+    return targets.table(record.train, labels, record.dataset.class_names)

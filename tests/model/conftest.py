@@ -1,0 +1,69 @@
+"""What the tests of the model share: a tiny prepared dataset, and a backbone of one layer."""
+
+from io import StringIO
+
+import pytest
+import tiny_dataset
+from rich.console import Console
+
+from sentiflow import pipeline
+from sentiflow.model.networks import backbones
+from sentiflow.model.reports import plots, run_page
+from sentiflow.model.settings import TrainSettings
+from sentiflow.model.training import loop
+
+
+@pytest.fixture(scope="session")
+def tiny_dir(tmp_path_factory):
+    """Where `tiny_dataset` is prepared; tests only read it."""
+    folder = tmp_path_factory.mktemp("prepared")
+    tiny_dataset.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small_backbone():
+    """A backbone called `small`, which is compiled in no time."""
+    with pytest.MonkeyPatch.context() as patch:
+        small = backbones.Backbone(tiny_dataset.small_backbone, "tf")
+        patch.setitem(backbones.BACKBONES, "small", small)
+        yield
+
+
+@pytest.fixture(scope="module")
+def without_pictures():
+    """Runs draw nothing and write no report, which other tests look at."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("draw_curves", "draw_confusion", "draw_calibration"):
+            patch.setattr(plots, name, lambda *_, **__: None)
+        patch.setattr(run_page, "write_run", lambda *_, **__: None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_inputs():
+    """Batches of 8, of which the training split has three."""
+    return pipeline.Settings(batch_size=8, image_size=tiny_dataset.IMAGE_SIZE)
+
+
+@pytest.fixture(scope="session")
+def mobilenet(tiny_dir):
+    """Three epochs of a small MobileNet."""
+    return TrainSettings(
+        dataset=tiny_dataset.NAME,
+        data_dir=str(tiny_dir),
+        backbone="mobilenet",
+        backbone_options=("alpha=0.25",),
+        weights="none",
+        epochs=3,
+        learning_rate=0.05,
+        precision="float32",
+    )
+
+
+@pytest.fixture(scope="session")
+def finished(mobilenet, tiny_inputs, tmp_path_factory):
+    """A finished run, which tests add evaluations to at most: its folder and what it printed."""
+    out, text = tmp_path_factory.mktemp("runs") / "finished", StringIO()
+    loop.train(mobilenet, tiny_inputs, out=out, console=Console(file=text))
+    return out, text.getvalue()
