@@ -19,6 +19,8 @@ import numpy as np
 import tensorflow_datasets.public_api as tfds
 from tensorflow_datasets.core import example_serializer
 
+from sentiflow import index
+
 from . import parallel, shards, storage
 from .card import Card
 from .sources import Bad, Entry, Source
@@ -56,14 +58,19 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
     temporary files grow with the dataset.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012  # TFDS declares these class attributes
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {  # noqa: RUF012  # TFDS declares these class attributes
+        "1.1.0": "An index beside the shards tells where every image lies; records are the same.",
+        "1.0.0": "First release.",
+    }
     BUILDER_CONFIGS: list[StorageConfig]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # Where the description lies; TFDS looks for the room inside of `sentiflow`, as installed.
-        cls.pkg_dir_path = tfds.core.Path(inspect.getfile(cls)).parent
+        # Where description and example data lie; TFDS looks for the room inside of `sentiflow`, as
+        # installed.
+        cls.code_path = tfds.core.Path(inspect.getfile(cls))
+        cls.pkg_dir_path = cls.code_path.parent
 
     @abc.abstractmethod
     def _read_source(self, manual_dir: Path) -> Source:
@@ -106,6 +113,8 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         self._serializer = example_serializer.ExampleSerializer(
             self.info.features.get_serialized_info()
         )
+        self._index = index.Collector()
+        self._paths: list[str] = []  # of the shards that are written
         self._check_splits()
         self.info.set_splits(
             tfds.core.SplitDict([self._write_split(split) for split in self._source.splits])
@@ -154,6 +163,7 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
                 template=self._get_filename_template(split_name=split),
                 shards=self._shards,
                 writer=tfds.core.ExampleWriter(file_format=self.info.file_format),
+                note=self._note,
             )
         place = {entry.filename: i for i, entry in enumerate(entries)}
         self._bad[earlier:] = sorted(self._bad[earlier:], key=lambda bad: place[bad.filename])
@@ -164,7 +174,13 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
             raise DatasetError(
                 f"Split {split!r} has files of bad images alone. Give fewer than --num_shards {self._shards}."
             )
+        self._paths += [str(path) for path in info.filepaths]
         return info
+
+    def _note(self, record: bytes, shard: int, start: int) -> None:
+        """Notes in the index where a record is written."""
+        number = len(self._paths) + shard
+        self._index.add(record, 0, len(record), shard=number, at=start)
 
     def _records(self, split: str) -> Generator[bytes | None, None, None]:
         """The records of a split in the order of its files, None for an image that is left out."""
@@ -224,6 +240,8 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
 
     def _finish(self) -> None:
         """Writes what was found beside the records, and on the terminal."""
+        if self.info.file_format == tfds.core.FileFormat.TFRECORD:
+            index.write(self._index.columns(self._paths), Path(self.data_dir) / index.FOLDER)
         counts = self._card.facts()
         self.info.metadata.update(self._source.facts | counts | {"bad_images": len(self._bad)})
         if clipped := counts["clipped_images"]:
