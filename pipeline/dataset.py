@@ -55,7 +55,7 @@ def open(dataset: str, *, data_dir: str = "data") -> Dataset:
     gives the same object, as long as it was not built anew meanwhile.
 
     Args:
-        dataset: "name/config", optionally "name/config:version".
+        dataset: "name/config", optionally "name/config:version"; else the highest version.
         data_dir: the folder given to `tfds build --data_dir`.
 
     Raises:
@@ -365,14 +365,15 @@ _opened: dict[tuple[str, str, str], tuple[tuple[int, ...], Dataset]] = {}
 
 
 def _find(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder:
-    name, _, config = dataset.partition("/")
+    name, _, versioned = dataset.partition("/")
+    config, _, version = versioned.partition(":")
     if not config:
         raise InputError(
             f"dataset must be NAME/CONFIG, such as {name}/raw256. Received: {dataset!r}"
         )
     try:
         return tfds.core.read_only_builder.builder_from_files(
-            name, config=config.partition(":")[0], data_dir=data_dir
+            name, config=config, version=version or None, data_dir=data_dir
         )
     except (tfds.core.DatasetNotFoundError, FileNotFoundError):
         remedy = _remedy(dataset, data_dir)
