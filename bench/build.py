@@ -83,18 +83,17 @@ def build(dataset: str, storage: str, manual_dir: str, limit: int) -> dict[str, 
         InputError: the build failed.
     """
     with tempfile.TemporaryDirectory(prefix="bench-build-") as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "sentiflow.bench.ours.build_once",
-            dataset,
-            storage,
-            manual_dir,
-            folder,
-            str(limit),
-        ]
-        quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=False)
+        return build_into(folder, dataset, storage, manual_dir, limit)
+
+
+def build_into(
+    data_dir: str, dataset: str, storage: str, manual_dir: str, limit: int
+) -> dict[str, float]:
+    """Builds once into `data_dir`; see `build`."""
+    module = "sentiflow.bench.ours.build_once"
+    command = [sys.executable, "-m", module, dataset, storage, manual_dir, data_dir, str(limit)]
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=False)
     if done.returncode:
         raise InputError(
             f"the build of {dataset}/{storage} failed: {(done.stderr.splitlines() or [''])[-1]}"

@@ -16,7 +16,7 @@ import dataclasses
 import mmap
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +159,7 @@ def scan_shard(path: str, collector: index.Collector, *, shard: int) -> None:
 
 
 @contextlib.contextmanager
-def map_shard(path: str):
+def map_shard(path: str) -> Iterator[tfrecord.Buffer]:
     """The bytes of a file, mapped."""
     try:
         with open(path, "rb") as file:

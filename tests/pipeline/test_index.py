@@ -1,5 +1,6 @@
-"""The index beside the shards: as the builder writes it, as a scan finds it, and when it is of others."""
+"""The index beside the shards: as the builder writes it, as a scan finds it, and of other shards."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -31,7 +32,9 @@ def folder_of(name, data_dir):
 
 
 def opened(name, data_dir, split="all"):
-    return pipeline.open(name, data_dir=str(data_dir)).records(split, pipeline.Settings(agreement=3))
+    return pipeline.open(name, data_dir=str(data_dir)).records(
+        split, pipeline.Settings(agreement=3)
+    )
 
 
 def files(folder):
@@ -63,7 +66,9 @@ def test_rows_lead_to_the_values_that_tensorflow_reads(name, data_dir):
         assert shard[first : first + rows.length[row]] == value.bytes_list.value[0]
         assert rows.filename[row] == example["filename"].bytes_list.value[0].decode()
         assert rows.label[row] == example["label"].int64_list.value[0]
-        assert list(rows.shape[row]) == (list(example["image/shape"].int64_list.value)[:2] or [0, 0])
+        assert list(rows.shape[row]) == (
+            list(example["image/shape"].int64_list.value)[:2] or [0, 0]
+        )
         for feature in ("agreement", "validation", "fold"):
             if feature in rows.extra:
                 assert list(rows.extra[feature][row]) == list(example[feature].int64_list.value)
@@ -196,10 +201,8 @@ def test_features_are_those_of_protobuf(values):
 
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_example_raise_valueerror_alone(data):
-    try:
-        tfrecord.features(data, 0, len(data))
-    except ValueError as error:
-        assert "tf.train.Example" in str(error)
+    with contextlib.suppress(ValueError):
+        assert isinstance(tfrecord.features(data, 0, len(data)), dict)
 
 
 def test_names_are_decoded_when_they_are_asked_for():
