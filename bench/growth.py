@@ -61,7 +61,7 @@ HEADINGS = (
     default=(1_000_000,),
     show_default=True,
     type=click.IntRange(100),
-    help="Images in a set of links to the shards of the last one, which is opened alone; repeatable.",
+    help="Images in a set of links to the shards of the last one; repeatable.",
 )
 @click.option(
     "--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="File for the rows."

@@ -25,7 +25,8 @@ from PIL import Image, ImageFilter
 from rich.console import Console
 from rich.progress import track
 
-from .parallel import cores
+from sentiflow.machine import cores
+
 from .scene import MOODS, develop, paint
 
 MARK = ".sample"  # the file that says that the folder is ours, and what drew it

@@ -311,11 +311,15 @@ class Dataset:
             )
         return self._index
 
+    @property
+    def shards(self) -> list[str]:
+        """Paths of the files that hold the records, split after split."""
+        return [str(path) for split in self._stored_splits.values() for path in split.filepaths]
+
     @functools.cached_property
     def _index(self) -> Records:
         """The records of all splits, one behind the other."""
-        paths = [str(path) for split in self._stored_splits.values() for path in split.filepaths]
-        records = read_index(paths, storage=self.storage)
+        records = read_index(self.shards, storage=self.storage)
         expected = sum(split.num_examples for split in self._stored_splits.values())
         if len(records) != expected:
             raise InputError(

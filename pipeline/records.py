@@ -74,7 +74,7 @@ class Records:
         )
 
     def compact(self) -> Records:
-        """The same records without the shards that hold none of them: no more is mapped than read."""
+        """The same records, without the shards that hold none of them."""
         used, shard = np.unique(self.shard, return_inverse=True)
         paths = tuple(self.paths[number] for number in used)
         return dataclasses.replace(self, paths=paths, shard=shard.astype(np.int32))

@@ -61,6 +61,7 @@ def test_a_room_names_its_own_modules_relatively_and_others_absolutely(room):
 COMMANDS = [
     "builders.sample",
     "pipeline.preview",
+    "pipeline.verify",
     *(f"model.{name}" for name in ("train", "evaluate", "predict", "experiments", "report")),
     "bench.training",
 ]

@@ -1,4 +1,4 @@
-"""The index beside the shards: as the builder writes it, as a scan finds it, and of other shards."""
+"""The index beside the shards: as the builder writes it, as a scan finds it, of other shards."""
 
 import contextlib
 import json
