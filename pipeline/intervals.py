@@ -1,7 +1,7 @@
 """Windows of the JPEG files of storage `jpeg`, decoded from the parts of a file that hold them.
 
 Such a file consists of intervals that can be decoded on their own, and of an index to them
-(`builders/jpeg.py` tells
+(`builders/writing/jpeg.py` tells
 the layout). Those that a window touches are put together as a smaller JPEG, of which libjpeg-turbo
 decodes the window: the same pixels as from the whole file, for about three fifths of the entropy
 decoding, which is most of the work.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sentiflow.builders.folders import class_folders
-from sentiflow.builders.sources import Bad, Entry, Source, find, inside, read_lines
-from sentiflow.builders.splits import SEED, refuse_copies, report_copies, stratified
+from sentiflow.builders.reading.folders import class_folders
+from sentiflow.builders.reading.sources import Bad, Entry, Source, find, inside, read_lines
+from sentiflow.builders.reading.splits import SEED, refuse_copies, report_copies, stratified
 
 LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
 LOOKED_FOR = (

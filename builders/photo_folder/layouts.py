@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from sentiflow.builders.folders import class_folders, subfolders
-from sentiflow.builders.sources import Bad, Entry, Source, inside, read_text
-from sentiflow.builders.splits import SEED, refuse_copies, report_copies, stratified
-from sentiflow.builders.storage import DatasetError
+from sentiflow.builders.reading.folders import class_folders, subfolders
+from sentiflow.builders.reading.sources import Bad, Entry, Source, inside, read_text
+from sentiflow.builders.reading.splits import SEED, refuse_copies, report_copies, stratified
+from sentiflow.builders.writing.errors import DatasetError
 
 LISTS = ("list.csv", "list.tsv", "labels.csv", "labels.tsv")
 LOOKED_FOR = (

@@ -8,9 +8,10 @@ from typing import Any
 
 import tensorflow_datasets.public_api as tfds
 
-from sentiflow.builders.preparation import CheckedBuilder, Prepared
-from sentiflow.builders.sources import Source
-from sentiflow.builders.storage import DatasetError, DividedConfig, report_errors_in_one_line
+from sentiflow.builders.reading.sources import Source
+from sentiflow.builders.writing.config import DividedConfig
+from sentiflow.builders.writing.errors import DatasetError, report_errors_in_one_line
+from sentiflow.builders.writing.preparation import CheckedBuilder, Prepared
 
 from . import layouts
 

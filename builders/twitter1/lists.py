@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from sentiflow.builders.sources import (
+from sentiflow.builders.reading.sources import (
     Bad,
     Entry,
     Source,
@@ -22,7 +22,7 @@ from sentiflow.builders.sources import (
     repeats,
     same_content,
 )
-from sentiflow.builders.storage import DatasetError
+from sentiflow.builders.writing.errors import DatasetError
 
 LABELS = {"0": "negative", "1": "positive"}
 LEVELS = {5: "five", 4: "four", 3: "three"}  # annotators that agree, at least

@@ -18,9 +18,11 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.core import shuffle
 
-from sentiflow.builders import emotionroi, preparation, shards, storage, twitter1
-from sentiflow.builders.sources import Entry, Source
-from sentiflow.builders.storage import DatasetError, StorageConfig
+from sentiflow.builders import emotionroi, twitter1
+from sentiflow.builders.reading.sources import Entry, Source
+from sentiflow.builders.writing import errors, locking, preparation, shards, storage
+from sentiflow.builders.writing.config import StorageConfig
+from sentiflow.builders.writing.errors import DatasetError
 
 ROOT = Path(__file__).parents[2]
 DUMMY = {name: ROOT / "builders" / name / "dummy_data" for name in ("emotionroi", "twitter1")}
@@ -316,7 +318,8 @@ def test_missing_data_says_where_to_get_it(tmp_path):
 SLOW_BUILD = """
 import sys, time
 import tensorflow_datasets as tfds
-from sentiflow.builders import emotionroi, storage
+from sentiflow.builders import emotionroi
+from sentiflow.builders.writing import storage
 storage.store = lambda *_: time.sleep(600)
 options = tfds.download.DownloadConfig(manual_dir=sys.argv[1])
 emotionroi.Builder(data_dir=sys.argv[2], config="raw256").download_and_prepare(download_config=options)
@@ -338,7 +341,7 @@ def test_a_killed_build_is_cleared_away_and_a_running_one_is_not(tmp_path):
         process.send_signal(signal.SIGKILL)
     assert dead.exists()
     running = folder / "incomplete.ABCDEF_1.1.0"
-    with preparation.lock_folder(running):
+    with locking.lock_folder(running):
         builder = build(emotionroi, DUMMY["emotionroi"], tmp_path)
         assert sorted(path.name for path in folder.iterdir()) == ["1.1.0", running.name]
     assert len(records(builder, "train")) == 12
@@ -365,7 +368,7 @@ def test_a_folder_removed_before_it_was_locked_is_made_again(tmp_path, monkeypat
         flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", removed_meanwhile)
-    with preparation.lock_folder(folder):
+    with locking.lock_folder(folder):
         assert folder.is_dir()
         assert not may_lock(folder)
     assert may_lock(folder)
@@ -407,7 +410,7 @@ def test_the_command_builds_and_its_errors_are_short_and_have_status_2(tmp_path,
 def test_only_our_errors_are_shortened(monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(sys, "excepthook", lambda *error: seen.append(error))
-    storage.report_errors_in_one_line.__wrapped__()
+    errors.report_errors_in_one_line.__wrapped__()
     sys.excepthook(KeyError, KeyError("a"), None)
     assert [kind for kind, *_ in seen] == [KeyError]
     with pytest.raises(SystemExit) as end:

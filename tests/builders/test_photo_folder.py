@@ -10,7 +10,7 @@ from PIL import Image
 from sentiflow import pipeline
 from sentiflow.builders import photo_folder
 from sentiflow.builders.photo_folder import layouts
-from sentiflow.builders.storage import DatasetError
+from sentiflow.builders.writing.errors import DatasetError
 
 
 def touch(path, content=None):

@@ -12,7 +12,7 @@ from tensorflow_datasets.core.utils import shard_utils
 
 from sentiflow import tfrecord
 
-from .sources import Entry
+from ..reading.sources import Entry
 
 Note = Callable[[bytes, int, int], None]  # record, number of its shard, first byte there
 

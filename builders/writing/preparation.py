@@ -5,12 +5,9 @@ from __future__ import annotations
 import abc
 import contextlib
 import csv
-import fcntl
 import inspect
 import json
-import os
-import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,14 +18,16 @@ from tensorflow_datasets.core import example_serializer
 
 from sentiflow import index
 
+from ..reading.sources import Bad, Entry, Source
 from . import parallel, shards, storage
 from .card import Card
-from .sources import Bad, Entry, Source
-from .storage import BadImage, DatasetError, StorageConfig
+from .config import StorageConfig
+from .errors import DatasetError, report_errors_in_one_line
+from .locking import lock_folder, remove_dead_siblings
+from .storage import BadImage
 
 QUARANTINE = "quarantine.tsv"
 _MIN_SHARDS, _IMAGES_PER_SHARD, _SMALLEST_SHARD = 8, 1024, 16
-_INCOMPLETE = "incomplete."  # TFDS names the folder of a dataset that is being built so
 
 
 class Prepared(NamedTuple):
@@ -92,7 +91,7 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
 
     def download_and_prepare(self, **kwargs: Any) -> None:
         """See the base class; the lock on the temporary folder outlives its renaming."""
-        storage.report_errors_in_one_line()
+        report_errors_in_one_line()
         if "://" in self.data_dir:
             raise DatasetError(
                 f"data_dir must be a local folder; copy the finished dataset. Received: {self.data_dir}"
@@ -278,46 +277,3 @@ def write_quarantine(path: Path, bad: list[Bad]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, dialect="excel-tab", lineterminator="\n")
         table.writerows([Bad._fields, *bad])
-
-
-@contextlib.contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Holds a lock on the folder itself; the kernel ends it with the process, however that ends.
-
-    A builder that removes dead folders may have seen this one before it was locked; then it is made
-    again.
-    """
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            with contextlib.suppress(
-                OSError
-            ):  # a file system without locks: then no folder is ever found dead
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is_still(folder, descriptor):
-                yield
-                return
-        finally:
-            os.close(descriptor)
-
-
-def _is_still(folder: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(folder), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def remove_dead_siblings(folder: Path) -> None:
-    """Removes what killed builds of the same configuration left; those of running builds are locked and stay."""
-    for sibling in folder.parent.glob(f"{_INCOMPLETE}*"):
-        if sibling.name == folder.name or not sibling.is_dir():
-            continue
-        with contextlib.suppress(OSError):
-            descriptor = os.open(sibling, os.O_RDONLY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(sibling)
-            finally:
-                os.close(descriptor)

@@ -8,8 +8,8 @@ from typing import Any
 
 from sklearn.model_selection import train_test_split
 
+from ..writing.errors import DatasetError
 from .sources import Bad, Entry, Source, repeats, same_content
-from .storage import DatasetError
 
 SEED = 0  # of the stratified split
 _SMALLEST_CLASS = 20  # different images, so that 5 % of them is one
