@@ -138,9 +138,11 @@ def _image(path: str, number: int) -> str:
         with map_shard(path) as data:
             for position, (start, length) in enumerate(tfrecord.records(data, path)):
                 if position == number:
-                    first, size = tfrecord.features(data, start, length)["filename"][0]
-                    return f" ({data[first : first + size].decode()})"
-    except (InputError, ValueError, LookupError, TypeError):
+                    span = tfrecord.features(data, start, length)["filename"][0]
+                    if isinstance(span, tuple):
+                        first, size = span
+                        return f" ({data[first : first + size].decode()})"
+    except (InputError, ValueError, LookupError):
         pass
     return ""
 

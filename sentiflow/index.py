@@ -55,7 +55,7 @@ class Names:
         return len(self.begin)
 
     def __iter__(self) -> Iterator[str]:
-        text = memoryview(self.text)
+        text = self.text.data
         for begin, end in zip(self.begin.tolist(), self.end.tolist(), strict=True):
             yield str(text[begin:end], "utf-8")
 

@@ -48,4 +48,5 @@ def open_once(dataset: str, data_dir: str, image_size: int) -> Opening:
 
 
 if __name__ == "__main__":
-    print(json.dumps(dataclasses.asdict(open_once(*sys.argv[1:3], int(sys.argv[3])))))
+    opening = open_once(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    print(json.dumps(dataclasses.asdict(opening)))

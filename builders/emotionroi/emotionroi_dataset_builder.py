@@ -17,7 +17,7 @@ _HOMEPAGE = "http://chenlab.ece.cornell.edu/downloads.html"
 
 
 class EmotionROIConfig(DividedConfig):
-    """`split` may be official (the lists), folders (train, val and test folders), stratified (80/15/5 of images/)."""
+    """`split` may be official (lists), folders, or stratified (80/15/5 of images/)."""
 
     divisions = layouts.LAYOUTS
 

@@ -79,7 +79,10 @@ def _read_lists(root: Path) -> Source:
 
 
 def _names(path: Path, bad: list[Bad]) -> dict[str, str]:
-    """Names in a list, in its order, with the label that each begins with; what cannot be used is added to `bad`."""
+    """Names in a list, in its order, with the label that each begins with.
+
+    What cannot be used is added to `bad`.
+    """
     names: dict[str, str] = {}
     for line in read_lines(path):
         name = inside(line)
@@ -113,7 +116,7 @@ def _read_images(root: Path) -> Source:
 
 
 def _add_maps(source: Source, folder: Path) -> None:
-    """Gives every entry its emotion stimuli map, the file of the same relative name, where there is one."""
+    """Gives every entry its stimuli map, the file of the same name, where there is one."""
     count = 0
     for split, entries in source.splits.items():
         found = [(folder / entry.filename).is_file() for entry in entries]

@@ -157,7 +157,9 @@ def _read_list(root: Path) -> Source:
 
 
 def read_list(path: Path) -> list[Line]:
-    """Lines of a list: comma-separated, or tab-separated if it is named so; blank lines are left out.
+    """Lines of a list: comma-separated, or tab-separated if it is named so.
+
+    Blank lines are left out.
 
     A first line with `path` and `label` among its cells is a header: columns are found by it,
     others are ignored. Without one the columns are path, label and, if any line has it, split.

@@ -17,7 +17,7 @@ from . import layouts
 
 
 class PhotoFolderConfig(DividedConfig):
-    """`split` may be list (a list file), folders (train, val and test), stratified (80/15/5 of the class folders)."""
+    """`split` may be list (a list file), folders, or stratified (80/15/5 of the class folders)."""
 
     divisions = layouts.LAYOUTS
 
@@ -34,7 +34,10 @@ class Builder(CheckedBuilder):
     The folder may hold {layouts.LOOKED_FOR}"""
 
     def download_and_prepare(self, **kwargs: Any) -> None:
-        """See the base class; a folder other than the one that was prepared is refused instead of ignored."""
+        """See the base class.
+
+        A folder other than the one that was prepared is refused instead of ignored.
+        """
         config = kwargs.get("download_config")
         known = self.data_path / "metadata.json"
         if config and config.manual_dir and known.exists():

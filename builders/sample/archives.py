@@ -59,7 +59,7 @@ def emotionroi(n: int) -> tuple[list[Photo], dict[str, str]]:
 
 
 def agreement_cells(n: int) -> list[tuple[int, int]]:
-    """The (exact agreement level, label) of every image of Twitter I with n images, in the real proportions."""
+    """(exact agreement level, label) of each of n images, in the real proportions."""
     kinds = [(level, label) for level in AGREEMENT for label in (0, 1)]
     ends = np.cumsum([AGREEMENT[level][label] for level, label in kinds])
     counts = np.diff(np.round(ends * n / TWITTER1_SIZE).astype(int), prepend=0)

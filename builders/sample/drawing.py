@@ -71,7 +71,7 @@ def save(path: Path, content: bytes) -> None:
 
 
 def draw_files(folder: Path, seed: int, photo: Photo) -> None:
-    """Draws the photograph, and its stimuli map where the dataset has them, unless they are there."""
+    """Draws the photograph, and its stimuli map if it has one, unless they are there."""
     wanted = [folder / path for path in (photo.path, photo.stimuli_path) if path]
     if not all(path.exists() for path in wanted):
         for path, content in zip(wanted, draw(seed, photo), strict=False):
@@ -79,7 +79,7 @@ def draw_files(folder: Path, seed: int, photo: Photo) -> None:
 
 
 def end_with_parent() -> None:
-    """Leaves Ctrl-C to the parent, and ends this worker when the parent is gone, however it ended."""
+    """Leaves Ctrl-C to the parent, and ends this worker when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
 

@@ -20,7 +20,10 @@ INTERPOLATION = "lanczos"
 
 @dataclasses.dataclass(eq=False)
 class StorageConfig(tfds.core.BuilderConfig):
-    """What a dataset stores, and what a bad image leads to. The name follows from the rest, e.g. `raw448_skip`."""
+    """What a dataset stores, and what a bad image leads to.
+
+    The name follows from the rest, e.g. `raw448_skip`.
+    """
 
     name: str = ""
     description: str | None = None

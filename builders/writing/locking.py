@@ -42,7 +42,10 @@ def _is_still(folder: Path, descriptor: int) -> bool:
 
 
 def remove_dead_siblings(folder: Path) -> None:
-    """Removes what killed builds of the same configuration left; those of running builds are locked and stay."""
+    """Removes what killed builds of the same configuration left.
+
+    Those of running builds are locked and stay.
+    """
     for sibling in folder.parent.glob(f"{_INCOMPLETE}*"):
         if sibling.name == folder.name or not sibling.is_dir():
             continue

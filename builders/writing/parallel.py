@@ -16,7 +16,9 @@ R = TypeVar("R")
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None
 ) -> Generator[R, None, None]:
-    """Like `map`, by threads: for functions that release Python's lock, as file reads and Pillow's work on pixels do.
+    """Like `map`, by threads.
+
+    For functions that release Python's lock, as file reads and Pillow's work on pixels do.
 
     At most four times as many items as there are workers are under way or waiting to be taken,
     whatever their number.

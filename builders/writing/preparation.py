@@ -1,4 +1,7 @@
-"""The part of a TFDS builder that all datasets share: check, convert and write every image once, on all cores."""
+"""The part of a TFDS builder that all datasets share.
+
+Check, convert and write every image once, on all cores.
+"""
 
 from __future__ import annotations
 
@@ -253,7 +256,9 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
 
 
 def default_shards(source: Source) -> int:
-    """Files per split: at least 8, at most about 1,024 images a file; fewer where a file would have under 16 images.
+    """Files per split: at least 8, at most about 1,024 images a file.
+
+    Fewer where a file would have under 16 images.
 
     TFDS on its own writes one file for every split under 128 MiB, which cannot be read in parallel.
     """

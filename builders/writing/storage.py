@@ -1,4 +1,6 @@
-"""How one image is stored: the configuration, the check of a file, and the reference system's resize.
+"""How one image is stored.
+
+The configuration, the check of a file, and the reference system's resize.
 
 The checks and the pixels are Pillow's, as in the reference system. Every mode is converted as it
 did, with `Image.convert("RGB")`: greyscale, palette and CMYK become RGB, an alpha channel is
@@ -160,7 +162,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def check_file(path: Path) -> int:
-    """Size in bytes of a regular file that is neither empty nor too large; else raises BadImage or OSError."""
+    """Size in bytes of a regular file that is neither empty nor too large.
+
+    Else raises BadImage or OSError.
+    """
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise BadImage("a folder, not a file")
@@ -208,7 +213,10 @@ def _room(image: Image.Image, image_size: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Keeps Pillow's warnings about damaged metadata and large images off the terminal: bad images are reported."""
+    """Keeps Pillow's warnings about damaged metadata and large images off the terminal.
+
+    Bad images are reported.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield

@@ -1,4 +1,7 @@
-"""The synthetic photographs: the same every time, in the real datasets' layouts and counts, and learnable."""
+"""The synthetic photographs.
+
+The same every time, in the real datasets' layouts and counts, and learnable.
+"""
 
 import hashlib
 import io
