@@ -22,10 +22,9 @@ from sentiflow import cli
 from sentiflow.model.reports import results
 from sentiflow.pipeline import InputError
 
-from . import growth, stages
 from .gpu import page as gpu
 from .harness.rows import Row, read_json
-from .show import builds, curves, memory, rates, sentences, starts, utilisation
+from .show import builds, curves, growth, memory, rates, sentences, stages, starts, utilisation
 
 BLOCK = re.compile(
     r"(?P<head><!-- (?P<kind>[a-z]+) (?P<rows>\S+\.json) -->\n).*?(?P<tail>\n?<!-- end -->)",

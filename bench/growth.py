@@ -1,4 +1,4 @@
-"""What a build keeps in memory while the set grows: `python -m bench.growth`."""
+"""What a build keeps in memory while the set grows, and what opening it takes: `bench.growth`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from sentiflow import startup
 
 startup.command(__name__)
 
+import dataclasses
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,14 +20,19 @@ from rich.progress import track
 
 from sentiflow import cli
 
-from .harness.builds import ALL, build, make_row
-from .harness.rows import Row, write_json
-from .show.table import pipes, rich_table, setting
+from .harness.builds import ALL, build_into, make_row
+from .harness.grown import grow
+from .harness.modules import run_module
+from .harness.rows import Row, commit, environment, write_json
+from .ours.open_once import Opening
+from .show.growth import print_table
 
-STORAGE = "jpeg64"
+IMAGE_SIZE = 64  # pixels
+STORAGE = f"jpeg{IMAGE_SIZE}"
+DATASET = f"photo_folder/{STORAGE}"
 SIZE = (96, 72)  # width, height in pixels
 CLASSES = 4
-HEADINGS = ("images", "anonymous MiB", "total MiB", "seconds", "images/s", "MB on disk")
+LINKED = "linked"
 
 
 @click.command(cls=cli.Command)
@@ -38,20 +45,86 @@ HEADINGS = ("images", "anonymous MiB", "total MiB", "seconds", "images/s", "MB o
     help="Photographs in a set; repeatable.",
 )
 @click.option(
+    "--linked",
+    multiple=True,
+    default=(1_000_000,),
+    show_default=True,
+    type=click.IntRange(100),
+    help="Images in a set of links to the shards of the last one; repeatable.",
+)
+@click.option(
     "--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="File for the rows."
 )
-def main(images: Sequence[int], path: Path | None) -> None:
-    """Draws sets of small pictures, all different, and builds each as `photo_folder`; compares peak memory."""
-    console, rows = Console(), []
-    for count in images:
-        with tempfile.TemporaryDirectory(prefix="bench-growth-") as folder:
-            draw(Path(folder), count)
-            rows.append(
-                make_row(ALL, STORAGE, "photo_folder", [build("photo_folder", STORAGE, folder, 0)])
-            )
-    console.print(rich_table(f"photo_folder/{STORAGE}", HEADINGS, _lines(rows), texts=0))
+def main(images: Sequence[int], linked: Sequence[int], path: Path | None) -> None:
+    """Draws sets of small pictures, builds each as `photo_folder`, and opens it.
+
+    The pictures are all different. Builds and openings are compared by their peak memory.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-growth-") as folder:
+        rows = [build_and_open(Path(folder) / str(count), count) for count in images]
+        last = Path(folder) / str(images[-1]) / "data"
+        rows += [
+            link_and_open(last, Path(folder) / f"linked-{count}", count // images[-1] or 1)
+            for count in linked
+        ]
+    print_table(DATASET, rows, Console())
     if path is not None:
         write_json(rows, path)
+
+
+def build_and_open(folder: Path, count: int) -> Row:
+    """Draws, builds and opens a set of `count` pictures; the data_dir is `folder`/data."""
+    photos = folder / "photos"
+    data_dir = folder / "data"
+    draw(photos, count)
+    result = build_into(str(data_dir), "photo_folder", STORAGE, str(photos), 0)
+    return _with_opening(make_row(ALL, STORAGE, "photo_folder", [result]), open_in(data_dir))
+
+
+def link_and_open(source: Path, data_dir: Path, times: int) -> Row:
+    """Opens a set that holds every record of the one in `source` so many times.
+
+    Its shards are links, and no builder wrote its index, so it is scanned when it is first opened.
+    """
+    grow(DATASET, data_dir=str(source), times=times, target=data_dir)
+    scanned = open_in(data_dir)
+    opening = open_in(data_dir)
+    row = Row(
+        contestant=LINKED,
+        work="open",
+        tier="-",
+        storage=STORAGE,
+        batch_size=1,
+        status="ok",
+        image_size=IMAGE_SIZE,
+        dataset="photo_folder",
+        images=opening.images,
+        seconds=scanned.seconds + opening.seconds,
+        scan_seconds=scanned.seconds,
+        commit=commit(),
+        environment=environment(),
+    )
+    return _with_opening(row, opening)
+
+
+def open_in(data_dir: Path) -> Opening:
+    """Opens the set in a process of its own.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    module = "sentiflow.bench.ours.open_once"
+    output = run_module(module, DATASET, str(data_dir), str(IMAGE_SIZE), task=f"opening {DATASET}")
+    return Opening(**json.loads(output.splitlines()[-1]))
+
+
+def _with_opening(row: Row, opening: Opening) -> Row:
+    return dataclasses.replace(
+        row,
+        open_seconds=opening.seconds,
+        open_anonymous_mib=opening.anonymous_mib,
+        index_bytes=opening.index_bytes,
+    )
 
 
 def draw(folder: Path, count: int) -> None:
@@ -64,25 +137,6 @@ def draw(folder: Path, count: int) -> None:
     ):
         coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
         coarse.resize(SIZE).save(folder / f"class{i % CLASSES}" / f"{i:06}.jpg", quality=90)
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """The table for a page."""
-    return f"{pipes(HEADINGS, _lines(rows), texts=0)}\n\n{setting(rows[-1])}"
-
-
-def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    return [
-        (
-            f"{row.images:,}",
-            f"{row.peak_anonymous_mib or 0:,.0f}",
-            f"{row.peak_total_mib or 0:,.0f}",
-            f"{row.build_seconds or 0:.1f}",
-            f"{row.images_per_second or 0:,.0f}",
-            f"{(row.bytes_on_disk or 0) / 1e6:,.1f}",
-        )
-        for row in rows
-    ]
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def open(dataset: str, *, data_dir: str = "data") -> Dataset:
     gives the same object, as long as it was not built anew meanwhile.
 
     Args:
-        dataset: "name/config", optionally "name/config:version".
+        dataset: "name/config", optionally "name/config:version"; else the highest version.
         data_dir: the folder given to `tfds build --data_dir`.
 
     Raises:
@@ -257,6 +257,11 @@ class Dataset:
             )
         return self._index
 
+    @property
+    def shards(self) -> list[str]:
+        """Paths of the files that hold the records, split after split."""
+        return [str(path) for split in self._stored_splits.values() for path in split.filepaths]
+
     def _select(self, split: str, settings: Settings | StreamSettings) -> Records:
         return votes.select(self._index, split, settings, dataset=self._requested)
 
@@ -267,8 +272,7 @@ class Dataset:
     @functools.cached_property
     def _index(self) -> Records:
         """The records of all splits, one behind the other."""
-        paths = [str(path) for split in self._stored_splits.values() for path in split.filepaths]
-        records = read_index(paths, storage=self.storage)
+        records = read_index(self.shards, storage=self.storage)
         expected = sum(split.num_examples for split in self._stored_splits.values())
         if len(records) != expected:
             rule = f"{self.folder} should hold {expected} images"

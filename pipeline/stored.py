@@ -41,13 +41,14 @@ def find(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder:
     Raises:
         InputError: it is not there.
     """
-    name, _, config = dataset.partition("/")
+    name, _, versioned = dataset.partition("/")
+    config, _, version = versioned.partition(":")
     if not config:
         rule = f"dataset must be NAME/CONFIG, such as {name}/raw256"
         raise InputError(f"{rule}. Received: {dataset!r}")
     try:
         return tfds.core.read_only_builder.builder_from_files(
-            name, config=config.partition(":")[0], data_dir=data_dir
+            name, config=config, version=version or None, data_dir=data_dir
         )
     except (tfds.core.DatasetNotFoundError, FileNotFoundError):
         folder = os.path.abspath(data_dir)

@@ -26,10 +26,15 @@ def build(dataset: str, storage: str, manual_dir: str, limit: int) -> Result:
     Raises:
         InputError: the build failed.
     """
+    with tempfile.TemporaryDirectory(prefix="bench-build-") as folder:
+        return build_into(folder, dataset, storage, manual_dir, limit)
+
+
+def build_into(data_dir: str, dataset: str, storage: str, manual_dir: str, limit: int) -> Result:
+    """Builds once into `data_dir`; see `build`."""
     task = f"the build of {dataset}/{storage}"
     module = "sentiflow.bench.ours.build_once"
-    with tempfile.TemporaryDirectory(prefix="bench-build-") as folder:
-        output = run_module(module, dataset, storage, manual_dir, folder, str(limit), task=task)
+    output = run_module(module, dataset, storage, manual_dir, data_dir, str(limit), task=task)
     return dict(json.loads(output.splitlines()[-1]))
 
 

@@ -67,6 +67,10 @@ class Row:
         device_memory_mib: the most in use on that device, MiB.
         build_seconds: of a whole build of the dataset, imports left out.
         bytes_on_disk: of the built dataset.
+        scan_seconds: of the first opening of a dataset without an index.
+        open_seconds: of the opening of a dataset, from its name to positions and labels.
+        open_anonymous_mib: the most of the process that opens it, see peak_anonymous_mib.
+        index_bytes: of the index on disk.
         dataset: its name.
         images: images in an epoch.
         seconds: timed in all.
@@ -105,6 +109,10 @@ class Row:
     device_memory_mib: float | None = None
     build_seconds: float | None = None
     bytes_on_disk: int | None = None
+    scan_seconds: float | None = None
+    open_seconds: float | None = None
+    open_anonymous_mib: float | None = None
+    index_bytes: int | None = None
     dataset: str
     images: int
     seconds: float

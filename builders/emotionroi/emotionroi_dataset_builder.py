@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow_datasets.public_api as tfds
 
-from sentiflow.builders.preparation import CheckedBuilder, Prepared
-from sentiflow.builders.sources import Source
-from sentiflow.builders.storage import DividedConfig
+from sentiflow.builders.reading.sources import Source
+from sentiflow.builders.writing.config import DividedConfig
+from sentiflow.builders.writing.preparation import CheckedBuilder, Prepared
 
 from . import layouts
 
@@ -17,7 +17,7 @@ _HOMEPAGE = "http://chenlab.ece.cornell.edu/downloads.html"
 
 
 class EmotionROIConfig(DividedConfig):
-    """`split` may be official (the lists), folders (train, val and test folders), stratified (80/15/5 of images/)."""
+    """`split` may be official (lists), folders, or stratified (80/15/5 of images/)."""
 
     divisions = layouts.LAYOUTS
 

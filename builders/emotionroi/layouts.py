@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sentiflow.builders.folders import class_folders
-from sentiflow.builders.sources import Bad, Entry, Source, find, inside, read_lines
-from sentiflow.builders.splits import SEED, refuse_copies, report_copies, stratified
+from sentiflow.builders.reading.folders import class_folders
+from sentiflow.builders.reading.sources import Bad, Entry, Source, find, inside, read_lines
+from sentiflow.builders.reading.splits import SEED, refuse_copies, report_copies, stratified
 
 LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
 LOOKED_FOR = (
@@ -79,7 +79,10 @@ def _read_lists(root: Path) -> Source:
 
 
 def _names(path: Path, bad: list[Bad]) -> dict[str, str]:
-    """Names in a list, in its order, with the label that each begins with; what cannot be used is added to `bad`."""
+    """Names in a list, in its order, with the label that each begins with.
+
+    What cannot be used is added to `bad`.
+    """
     names: dict[str, str] = {}
     for line in read_lines(path):
         name = inside(line)
@@ -113,7 +116,7 @@ def _read_images(root: Path) -> Source:
 
 
 def _add_maps(source: Source, folder: Path) -> None:
-    """Gives every entry its emotion stimuli map, the file of the same relative name, where there is one."""
+    """Gives every entry its stimuli map, the file of the same name, where there is one."""
     count = 0
     for split, entries in source.splits.items():
         found = [(folder / entry.filename).is_file() for entry in entries]

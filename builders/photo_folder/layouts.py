@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from sentiflow.builders.folders import class_folders, subfolders
-from sentiflow.builders.sources import Bad, Entry, Source, inside, read_text
-from sentiflow.builders.splits import SEED, refuse_copies, report_copies, stratified
-from sentiflow.builders.storage import DatasetError
+from sentiflow.builders.reading.folders import class_folders, subfolders
+from sentiflow.builders.reading.sources import Bad, Entry, Source, inside, read_text
+from sentiflow.builders.reading.splits import SEED, refuse_copies, report_copies, stratified
+from sentiflow.builders.writing.errors import DatasetError
 
 LISTS = ("list.csv", "list.tsv", "labels.csv", "labels.tsv")
 LOOKED_FOR = (
@@ -157,7 +157,9 @@ def _read_list(root: Path) -> Source:
 
 
 def read_list(path: Path) -> list[Line]:
-    """Lines of a list: comma-separated, or tab-separated if it is named so; blank lines are left out.
+    """Lines of a list: comma-separated, or tab-separated if it is named so.
+
+    Blank lines are left out.
 
     A first line with `path` and `label` among its cells is a header: columns are found by it,
     others are ignored. Without one the columns are path, label and, if any line has it, split.

@@ -8,15 +8,16 @@ from typing import Any
 
 import tensorflow_datasets.public_api as tfds
 
-from sentiflow.builders.preparation import CheckedBuilder, Prepared
-from sentiflow.builders.sources import Source
-from sentiflow.builders.storage import DatasetError, DividedConfig, report_errors_in_one_line
+from sentiflow.builders.reading.sources import Source
+from sentiflow.builders.writing.config import DividedConfig
+from sentiflow.builders.writing.errors import DatasetError, report_errors_in_one_line
+from sentiflow.builders.writing.preparation import CheckedBuilder, Prepared
 
 from . import layouts
 
 
 class PhotoFolderConfig(DividedConfig):
-    """`split` may be list (a list file), folders (train, val and test), stratified (80/15/5 of the class folders)."""
+    """`split` may be list (a list file), folders, or stratified (80/15/5 of the class folders)."""
 
     divisions = layouts.LAYOUTS
 
@@ -33,7 +34,10 @@ class Builder(CheckedBuilder):
     The folder may hold {layouts.LOOKED_FOR}"""
 
     def download_and_prepare(self, **kwargs: Any) -> None:
-        """See the base class; a folder other than the one that was prepared is refused instead of ignored."""
+        """See the base class.
+
+        A folder other than the one that was prepared is refused instead of ignored.
+        """
         config = kwargs.get("download_config")
         known = self.data_path / "metadata.json"
         if config and config.manual_dir and known.exists():

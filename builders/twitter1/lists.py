@@ -1,4 +1,7 @@
-"""The lists of Twitter I: one for every level of agreement among five annotators; each holds the stricter ones."""
+"""The lists of Twitter I: one for every level of agreement among five annotators.
+
+Each holds the stricter ones.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from sentiflow.builders.sources import (
+from sentiflow.builders.reading.sources import (
     Bad,
     Entry,
     Source,
@@ -22,7 +25,7 @@ from sentiflow.builders.sources import (
     repeats,
     same_content,
 )
-from sentiflow.builders.storage import DatasetError
+from sentiflow.builders.writing.errors import DatasetError
 
 LABELS = {"0": "negative", "1": "positive"}
 LEVELS = {5: "five", 4: "four", 3: "three"}  # annotators that agree, at least
@@ -51,7 +54,9 @@ Lists = dict[int, dict[str, Line]]  # level -> file name -> line
 
 
 def read(manual_dir: Path, *, homepage: str) -> Source:
-    """Finds the lists and reads them; every image gets its exact agreement, its reference validation parts, its fold.
+    """Finds the lists and reads them.
+
+    Every image gets its exact agreement, its reference validation parts, its fold.
 
     Args:
         manual_dir: the folder that holds the image folder and the lists, or `twitter_dataset`, or
@@ -96,7 +101,10 @@ def _recognise(root: Path) -> tuple[Path, dict[int, Path]] | None:
 
 
 def _consecutive(paths: dict[int, Path], notes: list[str]) -> dict[int, Path]:
-    """The lists that tell exact levels: five-agree, then the next ones as long as none is missing between."""
+    """The lists that tell exact levels.
+
+    Five-agree, then the next ones as long as none is missing between.
+    """
     if 5 not in paths:
         known = ", ".join(str(path) for path in paths.values())
         raise DatasetError(
@@ -115,13 +123,19 @@ def _consecutive(paths: dict[int, Path], notes: list[str]) -> dict[int, Path]:
 
 
 def parse_line(line: str) -> tuple[str, str] | None:
-    """File name and label of a line; the name may hold blanks and tabs. None when the line has no label."""
+    """File name and label of a line; the name may hold blanks and tabs.
+
+    None when the line has no label.
+    """
     match = _LINE.fullmatch(line)
     return (match[1], match[2]) if match else None
 
 
 def _read_lists(paths: dict[int, Path], bad: list[Bad]) -> Lists:
-    """Reads all lists; an image with a label that cannot be used in one of them is left out of all."""
+    """Reads all lists.
+
+    An image with a label that cannot be used in one of them is left out of all.
+    """
     refused: set[str] = set()
     lists = {level: read_list(path, bad, refused) for level, path in paths.items()}
     return {
@@ -131,7 +145,9 @@ def _read_lists(paths: dict[int, Path], bad: list[Bad]) -> Lists:
 
 
 def read_list(path: Path, bad: list[Bad], refused: set[str]) -> dict[str, Line]:
-    """Reads one list. What cannot be used is added to `bad`, and counts as a line of the list all the same.
+    """Reads one list.
+
+    What cannot be used is added to `bad`, and counts as a line of the list all the same.
 
     Args:
         path: the list.

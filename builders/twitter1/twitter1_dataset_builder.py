@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets.public_api as tfds
 
-from sentiflow.builders.preparation import CheckedBuilder, Prepared
-from sentiflow.builders.sources import Source
-from sentiflow.builders.storage import StorageConfig
+from sentiflow.builders.reading.sources import Source
+from sentiflow.builders.writing.config import StorageConfig
+from sentiflow.builders.writing.preparation import CheckedBuilder, Prepared
 
 from . import lists
 

@@ -41,13 +41,41 @@ def test_rows_hold_rates_seconds_and_bytes(tmp_path, monkeypatch, invoke):
     assert "2.50" in result.output
 
 
-def test_sets_of_any_number_are_drawn_and_built(tmp_path):
+def test_sets_of_any_number_are_drawn_built_and_opened(tmp_path):
     path = tmp_path / "growth.json"
-    arguments = ["--images", "100", "--images", "140", "--json", str(path)]
+    arguments = ["--images", "100", "--images", "140", "--linked", "420", "--json", str(path)]
     printed = CliRunner().invoke(growth.main, arguments, catch_exceptions=False).output
-    small, large = rows.read_json(path)
-    assert (small.images, large.images) == (100, 140)
+    small, large, linked = rows.read_json(path)
+    assert (small.images, large.images, linked.images) == (100, 140, 420)
     assert 100 < small.peak_anonymous_mib < small.peak_total_mib
     assert small.bytes_on_disk < large.bytes_on_disk
-    assert "| 140 | " in growth.markdown([small, large])
+    for row in (small, large, linked):
+        # A name such as class0/000139.jpg, 40 bytes of columns, and a file header for each of them.
+        assert 57 * row.images < row.index_bytes < 57 * row.images + 4_000
+        assert 0 < row.open_seconds < 5
+        assert row.open_anonymous_mib > 100
+    assert small.scan_seconds is None
+    assert linked.scan_seconds > 0
+    assert linked.build_seconds is None
+    table = growth.markdown([small, large, linked])
+    assert "| 140 | " in table
+    assert "| 420 | - | - | - | - | - | " in table
     assert "140" in printed
+
+
+def test_rows_of_before_there_was_an_index_have_a_dash():
+    row = rows.Row(
+        contestant="build-all-cores",
+        work="build",
+        tier="-",
+        storage="jpeg64",
+        batch_size=1,
+        status="ok",
+        images_per_second=100.0,
+        dataset="photo_folder",
+        images=100,
+        seconds=1.0,
+        commit=None,
+        environment={"cpu": "x", "cores": 2},
+    )
+    assert "| 100 | - | - | - | 100 | - | - | - | - | - |" in growth.markdown([row])

@@ -18,9 +18,11 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.core import shuffle
 
-from sentiflow.builders import emotionroi, preparation, shards, storage, twitter1
-from sentiflow.builders.sources import Entry, Source
-from sentiflow.builders.storage import DatasetError, StorageConfig
+from sentiflow.builders import emotionroi, twitter1
+from sentiflow.builders.reading.sources import Entry, Source
+from sentiflow.builders.writing import errors, locking, preparation, shards, storage
+from sentiflow.builders.writing.config import StorageConfig
+from sentiflow.builders.writing.errors import DatasetError
 
 ROOT = Path(__file__).parents[2]
 DUMMY = {name: ROOT / "builders" / name / "dummy_data" for name in ("emotionroi", "twitter1")}
@@ -126,7 +128,7 @@ def test_metadata_tells_how_the_pixels_were_made(tmp_path):
     for name, expected in configs.items():
         config = StorageConfig(storage="raw", image_size=64) if name == "raw64" else name
         builder = build(twitter1, DUMMY["twitter1"], tmp_path, config)
-        assert builder.data_path == tmp_path / "twitter1" / name / "1.0.0"
+        assert builder.data_path == tmp_path / "twitter1" / name / "1.1.0"
         metadata = json.loads((builder.data_path / "metadata.json").read_text())
         assert (
             tuple(
@@ -171,7 +173,7 @@ def spoil(manual_dir):
 
 def test_raise_names_every_bad_file_and_writes_nothing(tmp_path, manual_dir):
     earlier = build(emotionroi, manual_dir, tmp_path, "raw256")
-    before = {path.name: path.read_bytes() for path in earlier.data_path.iterdir()}
+    before = {path.name: path.read_bytes() for path in Path(earlier.data_path).rglob("*.*")}
     bad = spoil(manual_dir)
     with pytest.raises(DatasetError) as error:
         build(emotionroi, manual_dir, tmp_path, "original")
@@ -180,7 +182,7 @@ def test_raise_names_every_bad_file_and_writes_nothing(tmp_path, manual_dir):
     assert set(lines[1:-1]) == {f"  {name}: {reason}" for name, reason in bad.items()}
     assert """--config '{"on_bad_image": "skip"}'""" in lines[-1]
     assert list((tmp_path / "emotionroi" / "original").iterdir()) == []
-    assert {path.name: path.read_bytes() for path in earlier.data_path.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in Path(earlier.data_path).rglob("*.*")} == before
 
 
 def test_skip_leaves_bad_files_out_and_lists_them(tmp_path, manual_dir, capsys):
@@ -316,7 +318,8 @@ def test_missing_data_says_where_to_get_it(tmp_path):
 SLOW_BUILD = """
 import sys, time
 import tensorflow_datasets as tfds
-from sentiflow.builders import emotionroi, storage
+from sentiflow.builders import emotionroi
+from sentiflow.builders.writing import storage
 storage.store = lambda *_: time.sleep(600)
 options = tfds.download.DownloadConfig(manual_dir=sys.argv[1])
 emotionroi.Builder(data_dir=sys.argv[2], config="raw256").download_and_prepare(download_config=options)
@@ -337,10 +340,10 @@ def test_a_killed_build_is_cleared_away_and_a_running_one_is_not(tmp_path):
         assert not may_lock(dead)
         process.send_signal(signal.SIGKILL)
     assert dead.exists()
-    running = folder / "incomplete.ABCDEF_1.0.0"
-    with preparation.lock_folder(running):
+    running = folder / "incomplete.ABCDEF_1.1.0"
+    with locking.lock_folder(running):
         builder = build(emotionroi, DUMMY["emotionroi"], tmp_path)
-        assert sorted(path.name for path in folder.iterdir()) == ["1.0.0", running.name]
+        assert sorted(path.name for path in folder.iterdir()) == ["1.1.0", running.name]
     assert len(records(builder, "train")) == 12
     assert not [path for path in builder.data_path.iterdir() if "lock" in path.name]
 
@@ -357,7 +360,7 @@ def may_lock(folder):
 
 
 def test_a_folder_removed_before_it_was_locked_is_made_again(tmp_path, monkeypatch):
-    folder, flock = tmp_path / "incomplete.A_1.0.0", fcntl.flock
+    folder, flock = tmp_path / "incomplete.A_1.1.0", fcntl.flock
 
     def removed_meanwhile(descriptor, operation):
         monkeypatch.setattr(fcntl, "flock", flock)
@@ -365,7 +368,7 @@ def test_a_folder_removed_before_it_was_locked_is_made_again(tmp_path, monkeypat
         flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", removed_meanwhile)
-    with preparation.lock_folder(folder):
+    with locking.lock_folder(folder):
         assert folder.is_dir()
         assert not may_lock(folder)
     assert may_lock(folder)
@@ -394,10 +397,10 @@ def test_the_command_builds_and_its_errors_are_short_and_have_status_2(tmp_path,
     assert "Traceback" not in ended.stderr
     written = {
         path.relative_to(tmp_path / "data").as_posix()
-        for path in (tmp_path / "data").glob("*/raw64/1.0.0/*")
+        for path in (tmp_path / "data").glob("*/raw64/1.1.0/*")
     }
     assert {path for path in written if "record" in path} == {
-        f"twitter1/raw64/1.0.0/twitter1-{split}.tfrecord-0000{i}-of-00002"
+        f"twitter1/raw64/1.1.0/twitter1-{split}.tfrecord-0000{i}-of-00002"
         for split in ("agree5", "agree4", "agree3")
         for i in range(2)
     }
@@ -407,7 +410,7 @@ def test_the_command_builds_and_its_errors_are_short_and_have_status_2(tmp_path,
 def test_only_our_errors_are_shortened(monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(sys, "excepthook", lambda *error: seen.append(error))
-    storage.report_errors_in_one_line.__wrapped__()
+    errors.report_errors_in_one_line.__wrapped__()
     sys.excepthook(KeyError, KeyError("a"), None)
     assert [kind for kind, *_ in seen] == [KeyError]
     with pytest.raises(SystemExit) as end:

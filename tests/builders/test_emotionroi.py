@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiflow.builders import sources
 from sentiflow.builders.emotionroi import layouts
-from sentiflow.builders.storage import DatasetError
+from sentiflow.builders.reading import sources
+from sentiflow.builders.writing.errors import DatasetError
 
 LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
 

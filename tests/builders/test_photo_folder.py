@@ -10,7 +10,7 @@ from PIL import Image
 from sentiflow import pipeline
 from sentiflow.builders import photo_folder
 from sentiflow.builders.photo_folder import layouts
-from sentiflow.builders.storage import DatasetError
+from sentiflow.builders.writing.errors import DatasetError
 
 
 def touch(path, content=None):
@@ -173,7 +173,7 @@ def photos(tmp_path):
 def test_a_built_folder_is_read_by_the_pipeline_and_has_a_card(tmp_path, photos):
     config = {"storage": "raw", "image_size": 16, "on_bad_image": "skip"}
     builder = build(photos, tmp_path / "data", **config)
-    assert builder.data_path == tmp_path / "data" / "photo_folder" / "raw16_skip" / "1.0.0"
+    assert builder.data_path == tmp_path / "data" / "photo_folder" / "raw16_skip" / "1.1.0"
     metadata = json.loads((builder.data_path / "metadata.json").read_text())
     assert metadata["class_counts"] == {
         "train": {"calm": 4, "lively": 2},

@@ -1,4 +1,7 @@
-"""The synthetic photographs: the same every time, in the real datasets' layouts and counts, and learnable."""
+"""The synthetic photographs.
+
+The same every time, in the real datasets' layouts and counts, and learnable.
+"""
 
 import hashlib
 import io
@@ -13,12 +16,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sentiflow.builders import sample
-from sentiflow.builders.scene import MOODS, noise
+from sentiflow.builders.sample import __main__ as command
+from sentiflow.builders.sample import archives, drawing
+from sentiflow.builders.sample.scene import MOODS, noise
 
 
 def run(folder: Path, *options: str) -> Result:
-    return CliRunner().invoke(sample.main, [str(folder), *options])
+    return CliRunner().invoke(command.main, [str(folder), *options])
 
 
 def read(folder: Path) -> dict[str, bytes]:
@@ -40,7 +44,7 @@ def lines(path: Path) -> list[list[str]]:
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample") / "new"
-    for dataset in sample.DATASETS:  # into one folder, one after the other
+    for dataset in archives.DATASETS:  # into one folder, one after the other
         result = run(folder, "--images", "24", "--workers", "1", "--dataset", dataset)
         assert result.exit_code == 0, result.output
     return folder
@@ -55,9 +59,9 @@ def test_same_bytes_for_any_number_of_workers(drawn: Path, tmp_path: Path) -> No
 
 
 def test_seed_changes_every_picture() -> None:
-    photo = sample.emotionroi(24)[0][0]
-    assert sample.draw(1, photo) == sample.draw(1, photo)
-    assert sample.draw(1, photo)[0] != sample.draw(2, photo)[0]
+    photo = archives.emotionroi(24)[0][0]
+    assert drawing.draw(1, photo) == drawing.draw(1, photo)
+    assert drawing.draw(1, photo)[0] != drawing.draw(2, photo)[0]
 
 
 def test_interrupted_run_is_completed(drawn: Path, tmp_path: Path) -> None:
@@ -115,7 +119,7 @@ def test_emotionroi_layout(drawn: Path) -> None:
 
 
 def test_emotionroi_real_counts() -> None:
-    photos, lists = sample.emotionroi(sample.EMOTIONROI_SIZE)
+    photos, lists = archives.emotionroi(archives.EMOTIONROI_SIZE)
     test = lists["EmotionROI/training_testing_split/testing.txt"].split()
     assert Counter(photo.mood for photo in photos) == dict.fromkeys(MOODS, 330)
     assert test == [f"{mood}/{number}.jpg" for mood in MOODS for number in range(232, 331)]
@@ -125,9 +129,10 @@ def test_emotionroi_real_counts() -> None:
 
 @pytest.mark.parametrize("seed", [0, 7])
 def test_twitter_real_counts(seed: int) -> None:
-    photos, lists = sample.twitter1(sample.TWITTER1_SIZE, seed)
+    photos, lists = archives.twitter1(archives.TWITTER1_SIZE, seed)
     five, four, three = (
-        [tuple(line.split()) for line in lists[file].splitlines()] for file in sample.LISTS.values()
+        [tuple(line.split()) for line in lists[file].splitlines()]
+        for file in archives.LISTS.values()
     )
     assert [Counter(label for _, label in rows) for rows in (five, four, three)] == [
         {"1": 581, "0": 301},
@@ -143,7 +148,7 @@ def test_twitter_real_counts(seed: int) -> None:
     assert sum(photo.progressive for photo in photos) == 1
 
 
-def duplicates(photos: list[sample.Photo], rows: list[tuple[str, ...]]) -> tuple[int, int]:
+def duplicates(photos: list[archives.Photo], rows: list[tuple[str, ...]]) -> tuple[int, int]:
     """Pairs of one picture under two names, and those with conflicting labels."""
     number = {Path(photo.path).name: photo.number for photo in photos}
     groups: dict[int, list[str]] = {}
@@ -155,9 +160,10 @@ def duplicates(photos: list[sample.Photo], rows: list[tuple[str, ...]]) -> tuple
 
 @pytest.mark.parametrize("n", [24, 25, 40, 101, 1000])
 def test_twitter_keeps_its_structure_when_small(n: int) -> None:
-    photos, lists = sample.twitter1(n, 3)
+    photos, lists = archives.twitter1(n, 3)
     rows = [
-        [tuple(line.split()) for line in lists[file].splitlines()] for file in sample.LISTS.values()
+        [tuple(line.split()) for line in lists[file].splitlines()]
+        for file in archives.LISTS.values()
     ]
     assert set(rows[0]) < set(rows[1]) < set(rows[2])
     assert [len(level) for level in rows] == pytest.approx(
@@ -187,14 +193,16 @@ def test_twitter_files(drawn: Path) -> None:
 
 def test_sizes_are_the_real_ones() -> None:
     rng = np.random.default_rng(0)
-    photos = sample.twitter1(sample.TWITTER1_SIZE, 0)[0]
-    height, width = np.array([sample.size_of(rng, photo) for photo in photos]).T
+    photos = archives.twitter1(archives.TWITTER1_SIZE, 0)[0]
+    height, width = np.array([drawing.size_of(rng, photo) for photo in photos]).T
     assert (width.min() >= 100, width.max(), height.min() >= 100) == (True, 600, True)
     assert 1100 < height.max() <= 1200
     assert (np.minimum(width, height) < 292).sum() == pytest.approx(67, abs=1)
     assert np.median(width) == 599
     assert np.median(height) == pytest.approx(453, abs=20)
-    height, width = np.array([sample.size_of(rng, photo) for photo in sample.emotionroi(1000)[0]]).T
+    height, width = np.array(
+        [drawing.size_of(rng, photo) for photo in archives.emotionroi(1000)[0]]
+    ).T
     assert np.median(np.maximum(width, height)) == 500
     assert 0.15 < (height > width).mean() < 0.35
 
@@ -218,10 +226,10 @@ def histogram(photo: Image.Image) -> np.ndarray:
 
 
 def test_classes_are_learnable_but_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample, "size_of", lambda rng, photo: (64, 96))
-    photos = sorted(sample.emotionroi(300)[0], key=lambda photo: photo.number)
+    monkeypatch.setattr(drawing, "size_of", lambda rng, photo: (64, 96))
+    photos = sorted(archives.emotionroi(300)[0], key=lambda photo: photo.number)
     labels = [photo.mood for photo in photos]
-    features = [histogram(picture(sample.draw(0, photo)[0])) for photo in photos]
+    features = [histogram(picture(drawing.draw(0, photo)[0])) for photo in photos]
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000)).fit(
         features[:200], labels[:200]
     )

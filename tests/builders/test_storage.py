@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sentiflow.builders import parallel, storage
-from sentiflow.builders.storage import BadImage, StorageConfig
+from sentiflow.builders.writing import parallel, storage
+from sentiflow.builders.writing.config import StorageConfig
+from sentiflow.builders.writing.storage import BadImage
 
 RAW, JPEG, ORIGINAL = StorageConfig(storage="raw"), StorageConfig(storage="jpeg"), StorageConfig()
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiflow.builders.storage import DatasetError
 from sentiflow.builders.twitter1 import lists
+from sentiflow.builders.writing.errors import DatasetError
 
 SIZES = {"five": (50, 30), "four": (65, 45), "three": (73, 53)}  # positive, negative
 

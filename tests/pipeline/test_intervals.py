@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sentiflow import pipeline
-from sentiflow.builders import jpeg, storage
-from sentiflow.builders.storage import StorageConfig
+from sentiflow.builders.writing import jpeg, storage
+from sentiflow.builders.writing.config import StorageConfig
 from sentiflow.pipeline.records import Records
 from sentiflow.pipeline.sources.intervals import Intervals
 

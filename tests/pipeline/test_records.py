@@ -94,7 +94,7 @@ def test_fields_of_records(photos, data_dir):
     records = pipeline.open("emotionroi/raw256", data_dir=data_dir).records(
         "all", pipeline.Settings()
     )
-    builder = tfds.builder_from_directory(os.path.join(data_dir, "emotionroi", "raw256", "1.0.0"))
+    builder = tfds.builder_from_directory(os.path.join(data_dir, "emotionroi", "raw256", "1.1.0"))
     read = {
         element["filename"].decode(): (element["label"], element["image"].shape[:2])
         for element in tfds.as_numpy(builder.as_dataset(split="all"))

@@ -1,16 +1,16 @@
-"""The part of a TFDS builder that all datasets share: check, convert and write every image once, on all cores."""
+"""The part of a TFDS builder that all datasets share.
+
+Check, convert and write every image once, on all cores.
+"""
 
 from __future__ import annotations
 
 import abc
 import contextlib
 import csv
-import fcntl
 import inspect
 import json
-import os
-import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,14 +19,18 @@ import numpy as np
 import tensorflow_datasets.public_api as tfds
 from tensorflow_datasets.core import example_serializer
 
+from sentiflow import index
+
+from ..reading.sources import Bad, Entry, Source
 from . import parallel, shards, storage
 from .card import Card
-from .sources import Bad, Entry, Source
-from .storage import BadImage, DatasetError, StorageConfig
+from .config import StorageConfig
+from .errors import DatasetError, report_errors_in_one_line
+from .locking import lock_folder, remove_dead_siblings
+from .storage import BadImage
 
 QUARANTINE = "quarantine.tsv"
 _MIN_SHARDS, _IMAGES_PER_SHARD, _SMALLEST_SHARD = 8, 1024, 16
-_INCOMPLETE = "incomplete."  # TFDS names the folder of a dataset that is being built so
 
 
 class Prepared(NamedTuple):
@@ -56,14 +60,19 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
     temporary files grow with the dataset.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012  # TFDS declares these class attributes
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {  # noqa: RUF012  # TFDS declares these class attributes
+        "1.1.0": "An index beside the shards tells where every image lies; records are the same.",
+        "1.0.0": "First release.",
+    }
     BUILDER_CONFIGS: list[StorageConfig]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # Where the description lies; TFDS looks for the room inside of `sentiflow`, as installed.
-        cls.pkg_dir_path = tfds.core.Path(inspect.getfile(cls)).parent
+        # Where description and example data lie; TFDS looks for the room inside of `sentiflow`, as
+        # installed.
+        cls.code_path = tfds.core.Path(inspect.getfile(cls))
+        cls.pkg_dir_path = cls.code_path.parent
 
     @abc.abstractmethod
     def _read_source(self, manual_dir: Path) -> Source:
@@ -85,7 +94,7 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
 
     def download_and_prepare(self, **kwargs: Any) -> None:
         """See the base class; the lock on the temporary folder outlives its renaming."""
-        storage.report_errors_in_one_line()
+        report_errors_in_one_line()
         if "://" in self.data_dir:
             raise DatasetError(
                 f"data_dir must be a local folder; copy the finished dataset. Received: {self.data_dir}"
@@ -106,6 +115,8 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         self._serializer = example_serializer.ExampleSerializer(
             self.info.features.get_serialized_info()
         )
+        self._index = index.Collector()
+        self._paths: list[str] = []  # of the shards that are written
         self._check_splits()
         self.info.set_splits(
             tfds.core.SplitDict([self._write_split(split) for split in self._source.splits])
@@ -154,6 +165,7 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
                 template=self._get_filename_template(split_name=split),
                 shards=self._shards,
                 writer=tfds.core.ExampleWriter(file_format=self.info.file_format),
+                note=self._note,
             )
         place = {entry.filename: i for i, entry in enumerate(entries)}
         self._bad[earlier:] = sorted(self._bad[earlier:], key=lambda bad: place[bad.filename])
@@ -164,7 +176,13 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
             raise DatasetError(
                 f"Split {split!r} has files of bad images alone. Give fewer than --num_shards {self._shards}."
             )
+        self._paths += [str(path) for path in info.filepaths]
         return info
+
+    def _note(self, record: bytes, shard: int, start: int) -> None:
+        """Notes in the index where a record is written."""
+        number = len(self._paths) + shard
+        self._index.add(record, 0, len(record), shard=number, at=start)
 
     def _records(self, split: str) -> Generator[bytes | None, None, None]:
         """The records of a split in the order of its files, None for an image that is left out."""
@@ -224,6 +242,8 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
 
     def _finish(self) -> None:
         """Writes what was found beside the records, and on the terminal."""
+        if self.info.file_format == tfds.core.FileFormat.TFRECORD:
+            index.write(self._index.columns(self._paths), Path(self.data_dir) / index.FOLDER)
         counts = self._card.facts()
         self.info.metadata.update(self._source.facts | counts | {"bad_images": len(self._bad)})
         if clipped := counts["clipped_images"]:
@@ -236,7 +256,9 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
 
 
 def default_shards(source: Source) -> int:
-    """Files per split: at least 8, at most about 1,024 images a file; fewer where a file would have under 16 images.
+    """Files per split: at least 8, at most about 1,024 images a file.
+
+    Fewer where a file would have under 16 images.
 
     TFDS on its own writes one file for every split under 128 MiB, which cannot be read in parallel.
     """
@@ -260,46 +282,3 @@ def write_quarantine(path: Path, bad: list[Bad]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, dialect="excel-tab", lineterminator="\n")
         table.writerows([Bad._fields, *bad])
-
-
-@contextlib.contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Holds a lock on the folder itself; the kernel ends it with the process, however that ends.
-
-    A builder that removes dead folders may have seen this one before it was locked; then it is made
-    again.
-    """
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            with contextlib.suppress(
-                OSError
-            ):  # a file system without locks: then no folder is ever found dead
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is_still(folder, descriptor):
-                yield
-                return
-        finally:
-            os.close(descriptor)
-
-
-def _is_still(folder: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(folder), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def remove_dead_siblings(folder: Path) -> None:
-    """Removes what killed builds of the same configuration left; those of running builds are locked and stay."""
-    for sibling in folder.parent.glob(f"{_INCOMPLETE}*"):
-        if sibling.name == folder.name or not sibling.is_dir():
-            continue
-        with contextlib.suppress(OSError):
-            descriptor = os.open(sibling, os.O_RDONLY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(sibling)
-            finally:
-                os.close(descriptor)

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow_datasets.public_api as tfds
 from tensorflow_datasets.core import hashing
 from tensorflow_datasets.core.utils import shard_utils
 
-from .sources import Entry
+from sentiflow import tfrecord
+
+from ..reading.sources import Entry
+
+Note = Callable[[bytes, int, int], None]  # record, number of its shard, first byte there
 
 
 def shuffled(split: str, entries: Sequence[Entry]) -> list[Entry]:
-    """The entries in the order in which `GeneratorBasedBuilder` stores them: by the salted hash of the file name."""
+    """The entries in the order in which `GeneratorBasedBuilder` stores them.
+
+    That is by the salted hash of the file name.
+    """
     hasher = hashing.Hasher(split)
     return sorted(entries, key=lambda entry: hasher.hash_key(entry.filename))
 
 
 def write(
-    records: Iterator[bytes | None], count: int, *, template: Any, shards: int, writer: Any
+    records: Iterator[bytes | None],
+    count: int,
+    *,
+    template: Any,
+    shards: int,
+    writer: Any,
+    note: Note,
 ) -> Any:
     """Writes the files of one split, each record as soon as it is there.
 
@@ -30,19 +43,25 @@ def write(
         template: `tfds.core.ShardedFileTemplate` of the split.
         shards: number of files. Each gets an equal share of `records`.
         writer: `tfds.core.ExampleWriter`.
+        note: is told of every record where it is written.
 
     Returns:
         The `tfds.core.SplitInfo`. A file has length 0 if all of its images were left out.
     """
-    lengths, size = [0] * shards, 0
+    lengths = [0] * shards
+    size = 0
 
     def part(shard: int, length: int) -> Iterator[tuple[int, bytes]]:
         nonlocal size
+        end = 0
         for record in itertools.islice(records, length):
-            if record is not None:
-                lengths[shard] += 1
-                size += len(record)
-                yield lengths[shard], record
+            if record is None:
+                continue
+            note(record, shard, end + tfrecord.HEADER)
+            end += tfrecord.HEADER + len(record) + tfrecord.FOOTER
+            lengths[shard] += 1
+            size += len(record)
+            yield lengths[shard], record
 
     ends = shard_utils.get_shard_boundaries(count, shards)
     for shard, (start, end) in enumerate(itertools.pairwise([0, *ends])):

@@ -1,4 +1,6 @@
-"""The JPEG files of storage `jpeg`: ordinary ones, of which a window can be decoded without the rest.
+"""The JPEG files of storage `jpeg`.
+
+Ordinary ones, of which a window can be decoded without the rest.
 
 Restart markers (ITU T.81, B.2.4.4) divide each row of blocks into *intervals* of equal width, each
 of which can be decoded on its own; an index tells where they lie. So a reader can make a smaller
@@ -93,7 +95,9 @@ def _large_buffer() -> Iterator[None]:
 
 
 def interval_blocks(across: int, down: int) -> int:
-    """Blocks in an interval, for a picture of so many blocks: as few as divide a row, but at least two.
+    """Blocks in an interval, for a picture of so many blocks.
+
+    As few as divide a row, but at least two.
 
     A single block would cost more for its marker than is saved by leaving it out.
     """

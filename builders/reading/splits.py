@@ -8,8 +8,8 @@ from typing import Any
 
 from sklearn.model_selection import train_test_split
 
+from ..writing.errors import DatasetError
 from .sources import Bad, Entry, Source, repeats, same_content
-from .storage import DatasetError
 
 SEED = 0  # of the stratified split
 _SMALLEST_CLASS = 20  # different images, so that 5 % of them is one
@@ -17,7 +17,10 @@ _MOST_NOTES = 50  # lines on the terminal
 
 
 def stratified(entries: list[Entry]) -> dict[str, list[Entry]]:
-    """Splits 80/15/5, each class alike; files with the same bytes stay together, under the label of the first."""
+    """Splits 80/15/5, each class alike.
+
+    Files with the same bytes stay together, under the label of the first.
+    """
     groups = same_content([entry.path for entry in entries])
     firsts = sorted(set(groups))
     labels = [entries[i].label for i in firsts]
@@ -71,7 +74,10 @@ def report_copies(source: Source) -> list[list[tuple[str, Entry]]]:
 
 
 def refuse_copies(source: Source) -> None:
-    """As `report_copies`; copies in a split before the last that has one, train first and test last, are bad."""
+    """As `report_copies`.
+
+    Copies in a split before the last that has one, train first and test last, are bad.
+    """
     dropped: dict[str, set[str]] = {}
     for group in report_copies(source):
         last = group[-1]

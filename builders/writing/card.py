@@ -1,4 +1,7 @@
-"""What a dataset holds, counted while it is built: the data of a dataset card, in `metadata.json`."""
+"""What a dataset holds, counted while it is built.
+
+The data of a dataset card, in `metadata.json`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ _QUANTILES = {
 
 
 class Card:
-    """Counts images by class and split, sizes, formats and modes; its memory does not grow with their number."""
+    """Counts images by class and split, sizes, formats and modes.
+
+    Its memory does not grow with their number.
+    """
 
     def __init__(self, class_names: Sequence[str]) -> None:
         self._class_names = class_names

@@ -1,4 +1,7 @@
-"""What the original archives hold: entries and bad entries, list files, and files with the same bytes."""
+"""What the original archives hold.
+
+Entries and bad entries, list files, and files with the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from . import parallel
-from .storage import DatasetError, check_file
+from ..writing import parallel
+from ..writing.errors import DatasetError
+from ..writing.storage import check_file
 
 
 class Entry(NamedTuple):
@@ -68,7 +72,10 @@ def read_lines(path: Path) -> list[str]:
 
 
 def inside(name: str) -> str | None:
-    """The name in its plain form, e.g. `a/b.jpg` for `./a//b.jpg`; None when it leads out of the image folder."""
+    """The name in its plain form, e.g. `a/b.jpg` for `./a//b.jpg`.
+
+    None when it leads out of the image folder.
+    """
     path = PurePosixPath(name)
     return None if path.is_absolute() or ".." in path.parts or not path.parts else str(path)
 

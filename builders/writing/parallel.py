@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from sentiflow import machine
+
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-def cores() -> int:
-    """Number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None
 ) -> Generator[R, None, None]:
-    """Like `map`, by threads: for functions that release Python's lock, as file reads and Pillow's work on pixels do.
+    """Like `map`, by threads.
+
+    For functions that release Python's lock, as file reads and Pillow's work on pixels do.
 
     At most four times as many items as there are workers are under way or waiting to be taken,
     whatever their number.
     """
-    workers = workers or cores()
+    workers = workers or machine.cores()
     window: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:

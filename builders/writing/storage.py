@@ -1,4 +1,6 @@
-"""How one image is stored: the configuration, the check of a file, and the reference system's resize.
+"""How one image is stored.
+
+The configuration, the check of a file, and the reference system's resize.
 
 The checks and the pixels are Pillow's, as in the reference system. Every mode is converted as it
 did, with `Image.convert("RGB")`: greyscale, palette and CMYK become RGB, an alpha channel is
@@ -9,32 +11,22 @@ cut off at 255 (`Stored.clipped` tells).
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
-import functools
 import io
 import stat
-import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, ClassVar, NamedTuple, NoReturn
+from typing import NamedTuple
 
-import click
 import numpy as np
-import tensorflow_datasets.public_api as tfds
 from PIL import Image, UnidentifiedImageError
 
 from . import jpeg
-
-# The reference system's image loader ("lanczos:random" and "lanczos:center" of its Keras
-# `load_img`).
-IMAGE_SIZE = 256  # pixels, side of the square that the network sees
-CROP_FRACTION = 0.875  # of the short side of the resized image
-INTERPOLATION = "lanczos"
+from .config import CROP_FRACTION, IMAGE_SIZE, StorageConfig
+from .errors import DatasetError
 
 MAX_BYTES = 2**28  # of a file
 MAX_JPEG_SIDE = 65_500  # pixels, libjpeg's own limit
@@ -52,10 +44,6 @@ _SAME_IN_TENSORFLOW = {
 _large = threading.Lock()
 
 
-class DatasetError(ValueError):
-    """The data or the settings do not allow a dataset to be built; the message says what to do."""
-
-
 class BadImage(ValueError):  # noqa: N818  # it is a finding about a file rather than a failure
     """A file that cannot be stored; the message is the reason, in words."""
 
@@ -68,100 +56,6 @@ class Stored(NamedTuple):
     size: tuple[int, int]  # width and height of the file's image, pixels
     format: str  # of the file and of its pixels, as Pillow names them, e.g. JPEG and RGB
     mode: str
-
-
-@dataclasses.dataclass(eq=False)
-class StorageConfig(tfds.core.BuilderConfig):
-    """What a dataset stores, and what a bad image leads to. The name follows from the rest, e.g. `raw448_skip`."""
-
-    name: str = ""
-    description: str | None = None
-    storage: str = "original"  # original: the files untouched; raw: resized pixels; jpeg: the same pixels as JPEG
-    image_size: int = IMAGE_SIZE  # pixels, side of the window that will be cut from raw and jpeg
-    on_bad_image: str = (
-        "raise"  # raise: stop and name all of them; skip: leave them out and list them
-    )
-
-    def __post_init__(self) -> None:
-        self.require("storage", ("original", "raw", "jpeg"))
-        self.require("on_bad_image", ("raise", "skip"))
-        if type(self.image_size) is not int or not 1 <= self.image_size <= 4096:
-            _refuse(
-                f"image_size must be a whole number of 1 to 4096 pixels. Received: {self.image_size!r}"
-            )
-        self.name = self.name or "_".join([self.stem(), *self.suffixes()])
-        self.description = self.description or self.describe()
-
-    def require(self, field: str, allowed: tuple[str, ...]) -> None:
-        """Raises DatasetError unless the field's value is among those allowed."""
-        if getattr(self, field) not in allowed:
-            _refuse(
-                f"{field} must be one of {', '.join(allowed)}. Received: {getattr(self, field)!r}"
-            )
-
-    def settings(self) -> dict[str, Any]:
-        """The settings that differ from their defaults, as `tfds build --config` takes them."""
-        inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
-        own = [field for field in dataclasses.fields(self) if field.name not in inherited]
-        return {
-            field.name: getattr(self, field.name)
-            for field in own
-            if getattr(self, field.name) != field.default
-        }
-
-    def stem(self) -> str:
-        """First part of the name, e.g. `raw256`."""
-        return self.storage if self.storage == "original" else f"{self.storage}{self.image_size}"
-
-    def suffixes(self) -> list[str]:
-        """Further parts of the name: one for every setting that differs from its default."""
-        return [] if self.on_bad_image == "raise" else [self.on_bad_image]
-
-    def describe(self) -> str:
-        """One line for the catalogue."""
-        if self.storage == "original":
-            return "The files untouched (rare formats as PNG): any image size can be served."
-        form = (
-            "uncompressed pixels"
-            if self.storage == "raw"
-            else "JPEG of quality 95 without chroma subsampling"
-        )
-        return f"Resized to a short side of {int(self.image_size / CROP_FRACTION)} pixels, {form}."
-
-    def feature(self) -> tfds.features.FeatureConnector:
-        """The feature that holds the image."""
-        if self.storage == "raw":
-            return tfds.features.Tensor(shape=(None, None, 3), dtype=np.uint8, encoding="bytes")
-        return tfds.features.Image(
-            shape=(None, None, 3), encoding_format="jpeg" if self.storage == "jpeg" else None
-        )
-
-    def metadata(self) -> dict[str, Any]:
-        """What readers of the dataset need to know: how its pixels were made."""
-        resized = self.storage != "original"
-        return {
-            "storage": self.storage,
-            "image_size": self.image_size if resized else None,
-            "crop_fraction": CROP_FRACTION if resized else None,
-            "interpolation": INTERPOLATION if resized else None,
-            "on_bad_image": self.on_bad_image,
-        }
-
-
-@dataclasses.dataclass(eq=False)
-class DividedConfig(StorageConfig):
-    """Storage, and where the splits come from."""
-
-    split: str = "auto"
-    divisions: ClassVar[Collection[str]] = ()  # what else `split` may be
-
-    def __post_init__(self) -> None:
-        self.require("split", ("auto", *self.divisions))
-        super().__post_init__()
-
-    def suffixes(self) -> list[str]:
-        """See the base class."""
-        return ([] if self.split == "auto" else [self.split]) + super().suffixes()
 
 
 def cover_size(width: int, height: int, image_size: int = IMAGE_SIZE) -> tuple[int, int]:
@@ -268,7 +162,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def check_file(path: Path) -> int:
-    """Size in bytes of a regular file that is neither empty nor too large; else raises BadImage or OSError."""
+    """Size in bytes of a regular file that is neither empty nor too large.
+
+    Else raises BadImage or OSError.
+    """
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise BadImage("a folder, not a file")
@@ -314,32 +211,12 @@ def _room(image: Image.Image, image_size: int) -> Iterator[None]:
         yield
 
 
-def _refuse(message: str) -> NoReturn:
-    report_errors_in_one_line()  # `tfds build --config` makes configurations before it makes a builder
-    raise DatasetError(message)
-
-
 @contextlib.contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Keeps Pillow's warnings about damaged metadata and large images off the terminal: bad images are reported."""
+    """Keeps Pillow's warnings about damaged metadata and large images off the terminal.
+
+    Bad images are reported.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
-
-
-@functools.cache
-def report_errors_in_one_line() -> None:
-    """Makes a DatasetError that nobody catches end the process with its message and exit status 2.
-
-    `tfds build` belongs to TFDS and would print a traceback. Every other exception goes the usual
-    way.
-    """
-    usual = sys.excepthook
-
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if not issubclass(kind, DatasetError):
-            return usual(kind, error, trace)
-        click.echo(f"Error: {error}", err=True)
-        raise SystemExit(2)
-
-    sys.excepthook = hook

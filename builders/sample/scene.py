@@ -21,7 +21,10 @@ Floats = NDArray[np.float32]
 
 
 class Mood(NamedTuple):
-    """What the pictures of one class tend to: colours as HSV in [0, 1], sizes relative to the short side."""
+    """What the pictures of one class tend to.
+
+    Colours as HSV in [0, 1], sizes relative to the short side.
+    """
 
     hues: tuple[float, ...]
     saturation: float
@@ -51,7 +54,10 @@ AIR = Mood((0.56, 0.58, 0.60), 0.40, 0.75, 1.3, 2, 0.0, 2.0, 0.0, 0.1, 0)
 def noise(
     rng: np.random.Generator, height: int, width: int, *slopes: float, stretch: float = 1.0
 ) -> list[Floats]:
-    """One random surface per slope, of amplitude 1 / f**slope: float32 [height, width], mean 0, deviation 1."""
+    """One random surface per slope, of amplitude 1 / f**slope.
+
+    float32 [height, width], mean 0, deviation 1.
+    """
     rows, columns = (fft.next_fast_len(n, real=True) for n in (height, width))
     fy, fx = fft.fftfreq(rows)[:, None] * stretch, fft.rfftfreq(columns)[None] / stretch
     octaves = np.log(np.hypot(fy, fx) + 1e-9).astype(np.float32)
@@ -88,7 +94,7 @@ class Leaf(NamedTuple):
 
 
 class Scene:
-    """A picture painted from back to front, float32 RGB [3, height, width] about [0, 1], and where its subject is."""
+    """A picture painted from back to front, float32 RGB [3, h, w], and where its subject is."""
 
     def __init__(
         self, rng: np.random.Generator, height: int, width: int, mood: Mood, purity: float
@@ -113,7 +119,7 @@ class Scene:
         return neutral if self.rng.random() < 0.5 else self.undertone
 
     def sky(self) -> None:
-        """Fills the picture with a vertical gradient, a glow around the source of light, and clouds."""
+        """Fills the picture with a gradient, a glow around the source of light, and clouds."""
         look = self.look(AIR)
         top, bottom = colour(self.rng, look, 0.95), colour(self.rng, look, 1.35, 0.45)
         y = np.linspace(0, 1, self.height, dtype=np.float32)[:, None]
@@ -145,7 +151,10 @@ class Scene:
             )
 
     def leaf(self, leaf: Leaf, mark: float = 0.0) -> None:
-        """Paints one shape and its shadow, lit as the scene is; `mark` is what the stimuli map gets."""
+        """Paints one shape and its shadow, lit as the scene is.
+
+        `mark` is what the stimuli map gets.
+        """
         long, cos, sin = leaf.mood.stretch**0.5, math.cos(leaf.angle), math.sin(leaf.angle)
         soft = (leaf.blur + 1) * long / leaf.radius
         reach = max(1.5, 1.2 + 0.5 * soft) * leaf.radius
@@ -194,7 +203,10 @@ class Scene:
         self.leaves(count // 4, blur=0.02)
 
     def leaves(self, count: int, blur: float) -> None:
-        """Paints shapes anywhere, from far and dim to near and bright; `blur` (of the short side) is the farthest's."""
+        """Paints shapes anywhere, from far and dim to near and bright.
+
+        `blur` (of the short side) is the farthest's.
+        """
         radii = self.side / np.sqrt(self.rng.uniform(1 / 0.4**2, 1 / 0.05**2, count))
         for near, radius in zip(np.linspace(0, 1, count).tolist(), radii.tolist(), strict=True):
             look = self.look()
@@ -220,7 +232,7 @@ class Scene:
             self.leaf(Leaf(y, x, radius, angle, 0.0, look, paint, paint * 0.8))
 
     def subject(self) -> None:
-        """Paints the class's shapes, in focus, around a point near the centre, and some of another class's."""
+        """Paints shapes of the class, and some of another, in focus, around a point near the centre."""
         rng = self.rng
         y, x = rng.uniform(0.4, 0.65) * self.height, rng.uniform(0.33, 0.67) * self.width
         own, others = (

@@ -60,7 +60,10 @@ def class_folders(
 
 
 def _image_files(folder: Path, root: Path, source: Source) -> list[Path]:
-    """Files named like images, in order. Others are clutter and counted; folders and odd names are bad."""
+    """Files named like images, in order.
+
+    Others are clutter and counted; folders and odd names are bad.
+    """
     files = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not (path.is_dir() or path.suffix.lower() in _SUFFIXES):

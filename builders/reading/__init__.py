@@ -1,0 +1,1 @@
+"""What the original archives hold: folders, lists, splits, files with the same bytes."""

@@ -1,0 +1,1 @@
+"""Synthetic photographs in the layouts of EmotionROI and Twitter I."""

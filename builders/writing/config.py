@@ -1,0 +1,120 @@
+"""What a dataset stores, and what a bad image leads to: the configurations of a builder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+import tensorflow_datasets.public_api as tfds
+
+from .errors import DatasetError, report_errors_in_one_line
+
+# The reference system's image loader ("lanczos:random" and "lanczos:center" of its Keras
+# `load_img`).
+IMAGE_SIZE = 256  # pixels, side of the square that the network sees
+CROP_FRACTION = 0.875  # of the short side of the resized image
+INTERPOLATION = "lanczos"
+
+
+@dataclasses.dataclass(eq=False)
+class StorageConfig(tfds.core.BuilderConfig):
+    """What a dataset stores, and what a bad image leads to.
+
+    The name follows from the rest, e.g. `raw448_skip`.
+    """
+
+    name: str = ""
+    description: str | None = None
+    storage: str = "original"  # original: the files untouched; raw: resized pixels; jpeg: the same pixels as JPEG
+    image_size: int = IMAGE_SIZE  # pixels, side of the window that will be cut from raw and jpeg
+    on_bad_image: str = (
+        "raise"  # raise: stop and name all of them; skip: leave them out and list them
+    )
+
+    def __post_init__(self) -> None:
+        self.require("storage", ("original", "raw", "jpeg"))
+        self.require("on_bad_image", ("raise", "skip"))
+        if type(self.image_size) is not int or not 1 <= self.image_size <= 4096:
+            _refuse(
+                f"image_size must be a whole number of 1 to 4096 pixels. Received: {self.image_size!r}"
+            )
+        self.name = self.name or "_".join([self.stem(), *self.suffixes()])
+        self.description = self.description or self.describe()
+
+    def require(self, field: str, allowed: tuple[str, ...]) -> None:
+        """Raises DatasetError unless the field's value is among those allowed."""
+        if getattr(self, field) not in allowed:
+            _refuse(
+                f"{field} must be one of {', '.join(allowed)}. Received: {getattr(self, field)!r}"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that differ from their defaults, as `tfds build --config` takes them."""
+        inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
+        own = [field for field in dataclasses.fields(self) if field.name not in inherited]
+        return {
+            field.name: getattr(self, field.name)
+            for field in own
+            if getattr(self, field.name) != field.default
+        }
+
+    def stem(self) -> str:
+        """First part of the name, e.g. `raw256`."""
+        return self.storage if self.storage == "original" else f"{self.storage}{self.image_size}"
+
+    def suffixes(self) -> list[str]:
+        """Further parts of the name: one for every setting that differs from its default."""
+        return [] if self.on_bad_image == "raise" else [self.on_bad_image]
+
+    def describe(self) -> str:
+        """One line for the catalogue."""
+        if self.storage == "original":
+            return "The files untouched (rare formats as PNG): any image size can be served."
+        form = (
+            "uncompressed pixels"
+            if self.storage == "raw"
+            else "JPEG of quality 95 without chroma subsampling"
+        )
+        return f"Resized to a short side of {int(self.image_size / CROP_FRACTION)} pixels, {form}."
+
+    def feature(self) -> tfds.features.FeatureConnector:
+        """The feature that holds the image."""
+        if self.storage == "raw":
+            return tfds.features.Tensor(shape=(None, None, 3), dtype=np.uint8, encoding="bytes")
+        return tfds.features.Image(
+            shape=(None, None, 3), encoding_format="jpeg" if self.storage == "jpeg" else None
+        )
+
+    def metadata(self) -> dict[str, Any]:
+        """What readers of the dataset need to know: how its pixels were made."""
+        resized = self.storage != "original"
+        return {
+            "storage": self.storage,
+            "image_size": self.image_size if resized else None,
+            "crop_fraction": CROP_FRACTION if resized else None,
+            "interpolation": INTERPOLATION if resized else None,
+            "on_bad_image": self.on_bad_image,
+        }
+
+
+@dataclasses.dataclass(eq=False)
+class DividedConfig(StorageConfig):
+    """Storage, and where the splits come from."""
+
+    split: str = "auto"
+    divisions: ClassVar[Collection[str]] = ()  # what else `split` may be
+
+    def __post_init__(self) -> None:
+        self.require("split", ("auto", *self.divisions))
+        super().__post_init__()
+
+    def suffixes(self) -> list[str]:
+        """See the base class."""
+        return ([] if self.split == "auto" else [self.split]) + super().suffixes()
+
+
+def _refuse(message: str) -> NoReturn:
+    report_errors_in_one_line()  # `tfds build --config` makes configurations before it makes a builder
+    raise DatasetError(message)

@@ -1,0 +1,31 @@
+"""The layout of `jpeg` files: what the builder writes is what the pipeline reads, byte for byte."""
+
+import numpy as np
+import pytest
+
+from sentiflow.builders.writing import jpeg
+from sentiflow.pipeline.sources import intervals
+
+
+@pytest.mark.parametrize(("height", "width"), [(292, 292), (292, 439), (519, 292), (9, 11)])
+def test_both_sides_have_the_same_layout(height, width):
+    """The constants of `pipeline.intervals` find in a file what `jpeg.encode` put there."""
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    file = np.frombuffer(jpeg.encode(pixels), np.uint8)
+    name = file[intervals._NAME_AT :][: len(intervals._NAME)].tobytes()
+    facts = file[intervals._FACTS_AT : intervals._BEGIN_AT].view("<i4")
+    stored_height, stored_width, frame, interval, count = facts.tolist()
+    begin = file[intervals._BEGIN_AT :][: 4 * (count + 4)].view("<i4") * intervals._WORD
+    assert name == intervals._NAME == jpeg._NAME.rstrip(b"\0")
+    assert (intervals._BLOCK, intervals._WORD) == (jpeg.BLOCK, jpeg._WORD)
+    assert (stored_height, stored_width) == (height, width)
+    blocks = -(-height // jpeg.BLOCK), -(-width // jpeg.BLOCK)
+    assert interval == jpeg.BLOCK * jpeg.interval_blocks(blocks[1], blocks[0])
+    assert count == blocks[0] * -(-width // interval)
+    assert (begin[0], begin[-1]) == (0, len(file))
+    header = np.concatenate([file[: begin[1]], file[begin[2] : begin[3]]])
+    sides = header[frame : frame + 4].view(">u2")
+    assert sides.tolist() == [height, width]
+    for end in begin[4:-1]:
+        assert (file[end - 2], file[end - 1] & 0xF8) == (0xFF, 0xD0)  # RST
+    assert file[-2:].tolist() == [0xFF, 0xD9]  # EOI
