@@ -1,4 +1,4 @@
-"""What results are measured with: the processor, the installed versions, the commit of this software."""
+"""What results are measured with: processor, installed versions, commit of this software."""
 
 from __future__ import annotations
 

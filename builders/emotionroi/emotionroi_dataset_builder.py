@@ -30,8 +30,10 @@ class Builder(CheckedBuilder):
         EmotionROIConfig(storage="raw"),
         EmotionROIConfig(storage="jpeg"),
     ]
-    MANUAL_DOWNLOAD_INSTRUCTIONS = f"""Download EmotionROI.zip (see {_HOMEPAGE}) and unpack it into `manual_dir`.
-    The folder may hold {layouts.LOOKED_FOR}"""
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        f"Download EmotionROI.zip (see {_HOMEPAGE}) and unpack it into `manual_dir`.\n"
+        f"    The folder may hold {layouts.LOOKED_FOR}"
+    )
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = {

@@ -11,7 +11,8 @@ from sentiflow.builders.reading.splits import SEED, refuse_copies, report_copies
 
 LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
 LOOKED_FOR = (
-    "EmotionROI/images/{anger,...,surprise}/ with EmotionROI/training_testing_split/{training,testing}.txt"
+    "EmotionROI/images/{anger,...,surprise}/ with"
+    " EmotionROI/training_testing_split/{training,testing}.txt"
     " (official split), or EmotionROI/{train,val,test}/{anger,...,surprise}/ (split by folders), or"
     " EmotionROI/images/{anger,...,surprise}/ alone (seeded 80/15/5 split)."
 )
@@ -119,11 +120,11 @@ def _add_maps(source: Source, folder: Path) -> None:
     """Gives every entry its stimuli map, the file of the same name, where there is one."""
     count = 0
     for split, entries in source.splits.items():
-        found = [(folder / entry.filename).is_file() for entry in entries]
-        count += sum(found)
+        have_map = [(folder / entry.filename).is_file() for entry in entries]
+        count += sum(have_map)
         source.splits[split] = [
-            entry._replace(maps=(folder / entry.filename,)) if has else entry
-            for entry, has in zip(entries, found, strict=True)
+            entry._replace(maps=(folder / entry.filename,)) if has_map else entry
+            for entry, has_map in zip(entries, have_map, strict=True)
         ]
     source.facts["stimuli_maps"] = count
     source.notes.append(f"Emotion stimuli maps: {count} images have one.")

@@ -15,8 +15,8 @@ from sentiflow.builders.writing.errors import DatasetError
 
 LISTS = ("list.csv", "list.tsv", "labels.csv", "labels.tsv")
 LOOKED_FOR = (
-    f"a list of images ({', '.join(LISTS)}: path,label or path,label,split), or {{train,val,test}}/{{class}}/, or"
-    " {class}/ (seeded 80/15/5 split), with two classes or more."
+    f"a list of images ({', '.join(LISTS)}: path,label or path,label,split),"
+    " or {train,val,test}/{class}/, or {class}/ (seeded 80/15/5 split), with two classes or more."
 )
 _SPLITS = {  # names of folders and in lists
     "train": "train",
@@ -61,7 +61,8 @@ def read(manual_dir: Path, split: str) -> tuple[Source, list[str]]:
     labels = _sorted({entry.label for entries in source.splits.values() for entry in entries})
     if len(labels) < 2:
         raise DatasetError(
-            f"{manual_dir}: two classes or more are needed. Received: {', '.join(labels) or 'none'}."
+            f"{manual_dir}: two classes or more are needed."
+            f" Received: {', '.join(labels) or 'none'}."
         )
     _settle_splits(source)
     counts = ", ".join(f"{name} {len(entries)}" for name, entries in source.splits.items())
@@ -93,10 +94,9 @@ def _lists(root: Path) -> list[Path]:
 
 def _split_folders(root: Path) -> list[Path]:
     """Folders named like splits; a folder `train` of images alone is a class of that name."""
-    found = [path for path in subfolders(root) if path.name in _SPLITS]
-    return (
-        found if any(_SPLITS[path.name] == "train" and subfolders(path) for path in found) else []
-    )
+    folders = [path for path in subfolders(root) if path.name in _SPLITS]
+    with_classes = any(_SPLITS[path.name] == "train" and subfolders(path) for path in folders)
+    return folders if with_classes else []
 
 
 def _read_split_folders(root: Path) -> Source:
@@ -131,29 +131,32 @@ def _read_list(root: Path) -> Source:
             f"Two lists in one folder: {paths[0]} and {paths[1]}. Remove one of them."
         )
     source = Source({}, [], {}, [])
-    found: dict[str, Line] = {}
-    refused: set[str] = set()
-    for line in read_list(paths[0]):
-        name, reason = inside(line.path), _fault(line)
-        if name is None or reason:
-            source.bad.append(
-                Bad(line.path, f"{reason or 'leads out of the folder'}, in {paths[0].name}")
-            )
-        elif name not in found:
-            found[name] = line
-        elif found[name][1:] == line[1:]:
-            source.bad.append(Bad(name, f"listed twice in {paths[0].name} (skip keeps it once)"))
-        else:
-            source.bad.append(
-                Bad(name, f"listed twice in {paths[0].name} with different labels or splits")
-            )
-            refused.add(name)
-    for name, line in found.items():
-        if name not in refused:
-            source.splits.setdefault(_split_of(line), []).append(
-                Entry(name, root / name, line.label)
-            )
+    for name, line in _usable_lines(paths[0], source.bad).items():
+        entry = Entry(name, root / name, line.label)
+        source.splits.setdefault(_split_of(line), []).append(entry)
     return source
+
+
+def _usable_lines(path: Path, bad: list[Bad]) -> dict[str, Line]:
+    """The first line of every image that all of its lines agree on, by file name.
+
+    What cannot be used is added to `bad`.
+    """
+    lines: dict[str, Line] = {}
+    refused: set[str] = set()
+    for line in read_list(path):
+        name = inside(line.path)
+        reason = _fault(line)
+        if name is None or reason:
+            bad.append(Bad(line.path, f"{reason or 'leads out of the folder'}, in {path.name}"))
+        elif name not in lines:
+            lines[name] = line
+        elif lines[name][1:] == line[1:]:
+            bad.append(Bad(name, f"listed twice in {path.name} (skip keeps it once)"))
+        else:
+            bad.append(Bad(name, f"listed twice in {path.name} with different labels or splits"))
+            refused.add(name)
+    return {name: line for name, line in lines.items() if name not in refused}
 
 
 def read_list(path: Path) -> list[Line]:
@@ -167,18 +170,7 @@ def read_list(path: Path) -> list[Line]:
     Raises:
         DatasetError: the list cannot be read, is not UTF-8, or is no such table.
     """
-    delimiter = "\t" if path.suffix == ".tsv" else ","
-    try:
-        table = csv.reader(
-            io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True
-        )
-        rows = [
-            [cell.strip() for cell in row] for row in table if any(cell.strip() for cell in row)
-        ]
-    except csv.Error as error:
-        raise DatasetError(
-            f"{path}: the list is not a table with delimiter {delimiter!r} ({error})."
-        ) from None
+    rows = _read_rows(path)
     header = [cell.lower() for cell in rows[0]] if rows else []
     if {"path", "label"} <= set(header):
         del rows[0]
@@ -190,6 +182,20 @@ def read_list(path: Path) -> list[Line]:
         Line(line.get("path", ""), line.get("label", ""), line.get("split", absent))
         for line in lines
     ]
+
+
+def _read_rows(path: Path) -> list[list[str]]:
+    """The cells of every line that is not blank, without outer blanks."""
+    delimiter = "\t" if path.suffix == ".tsv" else ","
+    text = io.StringIO(read_text(path), newline="")
+    try:
+        table = list(csv.reader(text, delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise DatasetError(
+            f"{path}: the list is not a table with delimiter {delimiter!r} ({error})."
+        ) from None
+    rows = ([cell.strip() for cell in row] for row in table)
+    return [row for row in rows if any(row)]
 
 
 def _fault(line: Line) -> str | None:

@@ -41,14 +41,13 @@ class Builder(CheckedBuilder):
         config = kwargs.get("download_config")
         known = self.data_path / "metadata.json"
         if config and config.manual_dir and known.exists():
-            built, given = (
-                json.loads(known.read_text(encoding="utf-8"))["folder"],
-                str(Path(config.manual_dir).resolve()),
-            )
+            built = json.loads(known.read_text(encoding="utf-8"))["folder"]
+            given = str(Path(config.manual_dir).resolve())
             if built != given:
                 report_errors_in_one_line()
                 raise DatasetError(
-                    f"{self.data_path} was built from {built}. Give another --data_dir for every set of photographs."
+                    f"{self.data_path} was built from {built}."
+                    " Give another --data_dir for every set of photographs."
                     f" Received: --manual_dir {given}"
                 )
         super().download_and_prepare(**kwargs)

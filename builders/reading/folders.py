@@ -45,13 +45,13 @@ def class_folders(
     Returns:
         The images, class by class, by name.
     """
-    found = {path.name: path for path in subfolders(folder)}
-    for name in sorted(found.keys() - set(labels)):
-        source.bad.append(Bad(f"{found[name].relative_to(root)}/", "unknown class folder"))
+    folders = {path.name: path for path in subfolders(folder)}
+    for name in sorted(folders.keys() - set(labels)):
+        source.bad.append(Bad(f"{folders[name].relative_to(root)}/", "unknown class folder"))
     entries = []
     for label in labels:
-        files = _image_files(found[label], root, source) if label in found else []
-        if not files and (required or label in found):
+        files = _image_files(folders[label], root, source) if label in folders else []
+        if not files and (required or label in folders):
             source.bad.append(
                 Bad(f"{(folder / label).relative_to(root)}/", "no image in the class folder")
             )

@@ -65,10 +65,9 @@ def read_lines(path: Path) -> list[str]:
         DatasetError: the file cannot be read, or is not UTF-8.
     """
     text = read_text(path)
-    lines = (
-        line.strip(" \t") for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    )
-    return [line for line in lines if line]
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    stripped = (line.strip(" \t") for line in lines)
+    return [line for line in stripped if line]
 
 
 def inside(name: str) -> str | None:
@@ -93,11 +92,10 @@ def same_content(paths: Sequence[Path]) -> list[int]:
     for i, path in enumerate(paths):
         by_size[_size(path)].append(i)
     candidates = [i for size, group in by_size.items() if size and len(group) > 1 for i in group]
+    digests = parallel.ordered_map(_digest, (paths[i] for i in candidates))
     first: dict[str, int] = {}
     groups = list(range(len(paths)))
-    for i, digest in zip(
-        candidates, parallel.ordered_map(_digest, (paths[i] for i in candidates)), strict=True
-    ):
+    for i, digest in zip(candidates, digests, strict=True):
         if digest:
             groups[i] = first.setdefault(digest, i)
     return groups
@@ -136,7 +134,7 @@ def find(
     """
     candidates = [manual_dir / folder for folder in folders]
     for candidate in candidates:
-        if found := recognise(candidate):
-            return found
-    places = ", ".join(str(candidate) for candidate in candidates)
-    raise DatasetError(f"No dataset in {manual_dir}. Looked in {places} for {looked_for}")
+        if dataset := recognise(candidate):
+            return dataset
+    searched = ", ".join(str(candidate) for candidate in candidates)
+    raise DatasetError(f"No dataset in {manual_dir}. Looked in {searched} for {looked_for}")

@@ -27,18 +27,20 @@ def stratified(entries: list[Entry]) -> dict[str, list[Entry]]:
     rarest, count = min(Counter(labels).items(), key=lambda item: item[1], default=("images", 0))
     if count < _SMALLEST_CLASS:
         raise DatasetError(
-            f"A stratified 80/15/5 split needs {_SMALLEST_CLASS} different images of every class. Received: {count} of"
-            f" {rarest}. Add images, or arrange them in train, val and test folders."
+            f"A stratified 80/15/5 split needs {_SMALLEST_CLASS} different images of every class."
+            f" Received: {count} of {rarest}. Add images, or arrange them in train, val and test folders."
         )
     options: dict[str, Any] = {"random_state": SEED, "shuffle": True}
-    train, rest, _, rest_labels = train_test_split(
+    train, held_out, _, held_out_labels = train_test_split(
         firsts, labels, train_size=0.8, stratify=labels, **options
     )
-    validation, test = train_test_split(rest, test_size=0.25, stratify=rest_labels, **options)
-    chosen = {"train": set(train), "validation": set(validation), "test": set(test)}
+    validation, test = train_test_split(
+        held_out, test_size=0.25, stratify=held_out_labels, **options
+    )
+    groups_by_split = {"train": set(train), "validation": set(validation), "test": set(test)}
     return {
         split: [entry for entry, group in zip(entries, groups, strict=True) if group in members]
-        for split, members in chosen.items()
+        for split, members in groups_by_split.items()
     }
 
 

@@ -25,8 +25,10 @@ class Builder(CheckedBuilder):
         StorageConfig(storage="raw"),
         StorageConfig(storage="jpeg"),
     ]
-    MANUAL_DOWNLOAD_INSTRUCTIONS = f"""Download the Twitter dataset (see {_HOMEPAGE}) and unpack it into `manual_dir`.
-    The folder may hold {lists.LOOKED_FOR}"""
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        f"Download the Twitter dataset (see {_HOMEPAGE}) and unpack it into `manual_dir`.\n"
+        f"    The folder may hold {lists.LOOKED_FOR}"
+    )
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = {
