@@ -29,9 +29,9 @@ def claim(folder: Path, mark: str) -> None:
         click.UsageError: it holds something else, or a sample drawn with other arguments.
     """
     if (folder / MARK).exists():
-        if (found := (folder / MARK).read_text()) != mark:
+        if (present := (folder / MARK).read_text()) != mark:
             raise click.UsageError(
-                f"{folder} holds another sample ({found}; not {mark}). Name another folder."
+                f"{folder} holds another sample ({present}; not {mark}). Name another folder."
             )
     elif folder.exists() and any(not path.name.endswith(".part") for path in folder.iterdir()):
         raise click.UsageError(

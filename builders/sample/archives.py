@@ -10,7 +10,8 @@ import numpy as np
 from .scene import MOODS
 
 DATASETS = ("emotionroi", "twitter1")
-EMOTIONROI_SIZE, TWITTER1_SIZE = 1980, 1269  # images
+EMOTIONROI_SIZE = 1980  # images
+TWITTER1_SIZE = 1269
 TEST_SHARE = 99 / 330  # of every EmotionROI class: its last numbers
 SMALL_SHARE = 67 / 1269  # of Twitter I: images whose short side is under 292 pixels
 # Twitter I by exact agreement level: (negative, positive) images; pairs of byte-identical files
@@ -20,10 +21,8 @@ AGREEMENT = {5: (301, 581), 4: (126, 108), 3: (73, 80)}
 DUPLICATES = {5: 5, 4: 3, 3: 5}
 LISTS = {5: "twitter_five_agrees.txt", 4: "twitter_four_agrees.txt", 3: "twitter_three_agrees.txt"}
 PURITY = {5: 0.4, 4: 0.3, 3: 0.2}
-SENTIMENTS = (
-    ("anger", "disgust", "fear", "sadness"),
-    ("joy", "surprise"),
-)  # of Twitter I's labels 0 and 1
+# The moods of Twitter I's labels 0 and 1.
+SENTIMENTS = (("anger", "disgust", "fear", "sadness"), ("joy", "surprise"))
 
 
 class Photo(NamedTuple):
@@ -42,12 +41,15 @@ class Photo(NamedTuple):
 
 def emotionroi(n: int) -> tuple[list[Photo], dict[str, str]]:
     """The photographs of EmotionROI with n images, and the text of its list files."""
-    photos, lists = [], {"training": "", "testing": ""}
+    photos = []
+    lists = {"training": "", "testing": ""}
     for k, mood in enumerate(MOODS):
         count = n // len(MOODS) + (k < n % len(MOODS))
         for i in range(count):
-            name, index = f"{mood}/{i + 1}.jpg", k + len(MOODS) * i
-            image, stimuli = f"EmotionROI/images/{name}", f"EmotionROI/ground_truth/{name}"
+            name = f"{mood}/{i + 1}.jpg"
+            index = k + len(MOODS) * i
+            image = f"EmotionROI/images/{name}"
+            stimuli = f"EmotionROI/ground_truth/{name}"
             grey = index % 331 == 5  # six of 1,980
             photos.append(
                 Photo(image, "emotionroi", index, mood, 0.45, stimuli_path=stimuli, grey=grey)
@@ -68,7 +70,8 @@ def agreement_cells(n: int) -> list[tuple[int, int]]:
 
 def duplicate_pairs(rng: np.random.Generator, cells: Sequence[tuple[int, int]]) -> dict[int, int]:
     """Which images repeat which others; one pair, of three-agree only, has conflicting labels."""
-    free, pairs = rng.permutation(len(cells)).tolist(), {}
+    free = rng.permutation(len(cells)).tolist()
+    pairs = {}
     for level, count in DUPLICATES.items():
         for k in range(max(1, round(count * len(cells) / TWITTER1_SIZE))):
             copy = next(i for i in free if cells[i][0] == level)
@@ -96,14 +99,18 @@ def twitter1(n: int, seed: int) -> tuple[list[Photo], dict[str, str]]:
         index = pairs.get(i, i)
         level, label = cells[index]
         mood = SENTIMENTS[label][index % len(SENTIMENTS[label])]
-        path, flags = (
-            f"Agg_AMT_Candidates/{name}",
-            {"small": index in small, "progressive": index == single[0]},
-        )
+        path = f"Agg_AMT_Candidates/{name}"
+        flags = {"small": index in small, "progressive": index == single[0]}
         photos.append(Photo(path, "twitter1", index, mood, PURITY[level], **flags))
-    order = rng.permutation(n).tolist()
+    return photos, _list_texts(names, cells, rng.permutation(n).tolist())
+
+
+def _list_texts(
+    names: Sequence[str], cells: Sequence[tuple[int, int]], order: Sequence[int]
+) -> dict[str, str]:
+    """The text of Twitter I's list files, by name; lines lie in the given order of the images."""
     lines = {
         level: [f"{names[i]} {cells[i][1]}\n" for i in order if cells[i][0] >= level]
         for level in LISTS
     }
-    return photos, {LISTS[level]: "".join(lines[level]) for level in LISTS}
+    return {LISTS[level]: "".join(lines[level]) for level in LISTS}

@@ -59,7 +59,8 @@ def noise(
     float32 [height, width], mean 0, deviation 1.
     """
     rows, columns = (fft.next_fast_len(n, real=True) for n in (height, width))
-    fy, fx = fft.fftfreq(rows)[:, None] * stretch, fft.rfftfreq(columns)[None] / stretch
+    fy = fft.fftfreq(rows)[:, None] * stretch
+    fx = fft.rfftfreq(columns)[None] / stretch
     octaves = np.log(np.hypot(fy, fx) + 1e-9).astype(np.float32)
     white = rng.standard_normal((*octaves.shape, 2), np.float32).view(np.complex64)[..., 0]
     white[0, 0] = 0
@@ -99,12 +100,13 @@ class Scene:
     def __init__(
         self, rng: np.random.Generator, height: int, width: int, mood: Mood, purity: float
     ) -> None:
-        self.rng, self.height, self.width, self.side = rng, height, width, min(height, width)
-        self.mood, self.undertone, self.purity = (
-            mood,
-            list(MOODS.values())[rng.integers(len(MOODS))],
-            purity,
-        )
+        self.rng = rng
+        self.height = height
+        self.width = width
+        self.side = min(height, width)
+        self.mood = mood
+        self.undertone = list(MOODS.values())[rng.integers(len(MOODS))]
+        self.purity = purity
         self.pixels = np.zeros((3, height, width), np.float32)
         self.stimuli = np.zeros((height, width), np.float32)
         slope = float(mood.slope + rng.normal(0, 0.1))
@@ -121,7 +123,8 @@ class Scene:
     def sky(self) -> None:
         """Fills the picture with a gradient, a glow around the source of light, and clouds."""
         look = self.look(AIR)
-        top, bottom = colour(self.rng, look, 0.95), colour(self.rng, look, 1.35, 0.45)
+        top = colour(self.rng, look, 0.95)
+        bottom = colour(self.rng, look, 1.35, 0.45)
         y = np.linspace(0, 1, self.height, dtype=np.float32)[:, None]
         x = np.linspace(0, 1, self.width, dtype=np.float32)[None]
         glow = np.exp(
@@ -155,21 +158,24 @@ class Scene:
 
         `mark` is what the stimuli map gets.
         """
-        long, cos, sin = leaf.mood.stretch**0.5, math.cos(leaf.angle), math.sin(leaf.angle)
+        long = leaf.mood.stretch**0.5
+        cos = math.cos(leaf.angle)
+        sin = math.sin(leaf.angle)
         soft = (leaf.blur + 1) * long / leaf.radius
         reach = max(1.5, 1.2 + 0.5 * soft) * leaf.radius
-        reach_y, reach_x = (
-            reach * math.hypot(long * sin, cos / long),
-            reach * math.hypot(long * cos, sin / long),
-        )
-        y0, y1 = max(0, int(leaf.y - reach_y)), min(self.height, int(leaf.y + reach_y))
-        x0, x1 = max(0, int(leaf.x - reach_x)), min(self.width, int(leaf.x + reach_x))
+        reach_y = reach * math.hypot(long * sin, cos / long)
+        reach_x = reach * math.hypot(long * cos, sin / long)
+        y0 = max(0, int(leaf.y - reach_y))
+        y1 = min(self.height, int(leaf.y + reach_y))
+        x0 = max(0, int(leaf.x - reach_x))
+        x1 = min(self.width, int(leaf.x + reach_x))
         if y0 >= y1 or x0 >= x1:
             return
         window = np.s_[y0:y1, x0:x1]
         y = ((np.arange(y0, y1, dtype=np.float32) - leaf.y) / leaf.radius)[:, None]
         x = ((np.arange(x0, x1, dtype=np.float32) - leaf.x) / leaf.radius)[None]
-        u, v = (x * cos + y * sin) / long, (y * cos - x * sin) * long
+        u = (x * cos + y * sin) / long
+        v = (y * cos - x * sin) * long
         distance = np.hypot(u, v)
         if leaf.mood.depth:
             lobes = np.sqrt(np.abs(np.cos(np.arctan2(v, u) * (leaf.mood.petals / 2))))
@@ -211,42 +217,38 @@ class Scene:
         for near, radius in zip(np.linspace(0, 1, count).tolist(), radii.tolist(), strict=True):
             look = self.look()
             y, x = self.rng.uniform(-0.05, 1.05, 2) * (self.height, self.width)
-            inner, outer = (
-                colour(self.rng, look, 0.6 + 0.4 * near),
-                colour(self.rng, look, 0.4 + 0.4 * near),
-            )
-            angle, soft = self.rng.uniform(0, np.pi), (1.2 - near) * blur * self.side
+            inner = colour(self.rng, look, 0.6 + 0.4 * near)
+            outer = colour(self.rng, look, 0.4 + 0.4 * near)
+            angle = self.rng.uniform(0, np.pi)
+            soft = (1.2 - near) * blur * self.side
             self.leaf(Leaf(float(y), float(x), radius, angle, soft, look, inner, outer))
 
     def meadow(self, horizon: float, count: int) -> None:
         """Scatters shapes over the ground, smaller towards the horizon."""
         for near in np.sort(self.rng.uniform(0.05, 1, count)).tolist():
             look = self.look()
-            y, x = (
-                (horizon + 0.1 + (1 - horizon) * near) * self.height,
-                self.rng.uniform(0, 1) * self.width,
-            )
+            y = (horizon + 0.1 + (1 - horizon) * near) * self.height
+            x = self.rng.uniform(0, 1) * self.width
             radius = self.side * near * self.rng.uniform(0.02, 0.09)
             paint = colour(self.rng, look, 0.9)
             angle = look.angle + self.rng.normal(0, 0.3)
             self.leaf(Leaf(y, x, radius, angle, 0.0, look, paint, paint * 0.8))
 
     def subject(self) -> None:
-        """Paints shapes of the class, and some of another, in focus, around a point near the centre."""
+        """Paints shapes of the class, and some of another, in focus, around a central point."""
         rng = self.rng
-        y, x = rng.uniform(0.4, 0.65) * self.height, rng.uniform(0.33, 0.67) * self.width
-        own, others = (
-            max(1, rng.poisson(self.mood.shapes * 0.8)),
-            rng.poisson(self.undertone.shapes * 0.5),
-        )
-        for mood in [self.undertone] * others + [self.mood] * own:
+        y = rng.uniform(0.4, 0.65) * self.height
+        x = rng.uniform(0.33, 0.67) * self.width
+        class_shapes = max(1, rng.poisson(self.mood.shapes * 0.8))
+        undertone_shapes = rng.poisson(self.undertone.shapes * 0.5)
+        for mood in [self.undertone] * undertone_shapes + [self.mood] * class_shapes:
             mark = float(mood is self.mood)
             radius = self.side * mood.size * rng.uniform(0.6, 1.25)
             at = y + rng.normal(0, 0.12) * self.height, x + rng.normal(0, 0.17) * self.width
-            inner, outer = colour(rng, mood, 1.15), colour(rng, mood, 0.95)
-            self.leaf(
-                Leaf(*at, radius, mood.angle + rng.normal(0, 0.2), 0.0, mood, inner, outer), mark
-            )
+            inner = colour(rng, mood, 1.15)
+            outer = colour(rng, mood, 0.95)
+            angle = mood.angle + rng.normal(0, 0.2)
+            self.leaf(Leaf(*at, radius, angle, 0.0, mood, inner, outer), mark)
             if mood.depth > 0.25:
                 heart = mood._replace(depth=0.0, stretch=1.0)
                 self.leaf(

@@ -30,13 +30,14 @@ from sentiflow.builders.writing.errors import DatasetError
 LABELS = {"0": "negative", "1": "positive"}
 LEVELS = {5: "five", 4: "four", 3: "three"}  # annotators that agree, at least
 LOOKED_FOR = (
-    "Agg_AMT_Candidates/ or images/, and beside it or in ground_truth/ the lists twitter_five_agrees.txt (needed),"
-    " twitter_four_agrees.txt and twitter_three_agrees.txt (or five_agree.txt, ...); twitter_dataset/ may hold all."
+    "Agg_AMT_Candidates/ or images/, and beside it or in ground_truth/ the lists"
+    " twitter_five_agrees.txt (needed), twitter_four_agrees.txt and twitter_three_agrees.txt"
+    " (or five_agree.txt, ...); twitter_dataset/ may hold all."
 )
-VALIDATION_SHARE = (
-    0.2  # of a list's lines, the first ones: Keras' validation_split in the reference system
-)
-FOLDS, SEED = 5, 0
+# Of a list's lines, the first ones: Keras' validation_split in the reference system.
+VALIDATION_SHARE = 0.2
+FOLDS = 5
+SEED = 0
 _FOLDERS = ("", "twitter_dataset", "twitter_dataset/twitter_dataset", "twitter1")
 _IMAGE_FOLDERS = ("Agg_AMT_Candidates", "images")
 _LIST = re.compile(r"(?:twitter_)?(five|four|three)_agrees?\.txt", re.IGNORECASE)
@@ -84,20 +85,25 @@ def read(manual_dir: Path, *, homepage: str) -> Source:
 def _recognise(root: Path) -> tuple[Path, dict[int, Path]] | None:
     """The image folder and the lists of a dataset that lies in `root`."""
     images = next((root / name for name in _IMAGE_FOLDERS if (root / name).is_dir()), None)
-    levels = {name: level for level, name in LEVELS.items()}
     for folder in (root, root / "ground_truth"):
-        found: dict[int, Path] = {}
-        for path in sorted(folder.iterdir()) if images and folder.is_dir() else ():
-            if match := _LIST.fullmatch(path.name):
-                level = levels[match[1].lower()]
-                if level in found:
-                    raise DatasetError(
-                        f"Two lists for one level: {found[level]} and {path}. Remove one of them."
-                    )
-                found[level] = path
-        if images and found:
-            return images, found
+        if images and folder.is_dir() and (lists := _lists_in(folder)):
+            return images, lists
     return None
+
+
+def _lists_in(folder: Path) -> dict[int, Path]:
+    """The list of every level that has one in the folder."""
+    levels = {name: level for level, name in LEVELS.items()}
+    lists: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if match := _LIST.fullmatch(path.name):
+            level = levels[match[1].lower()]
+            if level in lists:
+                raise DatasetError(
+                    f"Two lists for one level: {lists[level]} and {path}. Remove one of them."
+                )
+            lists[level] = path
+    return lists
 
 
 def _consecutive(paths: dict[int, Path], notes: list[str]) -> dict[int, Path]:
@@ -108,14 +114,16 @@ def _consecutive(paths: dict[int, Path], notes: list[str]) -> dict[int, Path]:
     if 5 not in paths:
         known = ", ".join(str(path) for path in paths.values())
         raise DatasetError(
-            f"The five-agree list is needed: without it no image's agreement is known. Found only {known}."
+            "The five-agree list is needed: without it no image's agreement is known."
+            f" Found only {known}."
         )
     used = [5]
     while used[-1] - 1 in paths:
         used.append(used[-1] - 1)
     for level in sorted(paths.keys() - set(used)):
         notes.append(
-            f"Left out: {paths[level].name}; without the four-agree list its exact levels are not known."
+            f"Left out: {paths[level].name};"
+            " without the four-agree list its exact levels are not known."
         )
     for level in sorted(LEVELS.keys() - paths.keys(), reverse=True):
         notes.append(f"No {LEVELS[level]}-agree list: its images are not in the dataset.")
@@ -139,8 +147,8 @@ def _read_lists(paths: dict[int, Path], bad: list[Bad]) -> Lists:
     refused: set[str] = set()
     lists = {level: read_list(path, bad, refused) for level, path in paths.items()}
     return {
-        level: {name: line for name, line in found.items() if name not in refused}
-        for level, found in lists.items()
+        level: {name: line for name, line in lines.items() if name not in refused}
+        for level, lines in lists.items()
     }
 
 
@@ -157,10 +165,10 @@ def read_list(path: Path, bad: list[Bad], refused: set[str]) -> dict[str, Line]:
     Returns:
         The first line of every image.
     """
-    lines = read_lines(path)
-    validation = int(VALIDATION_SHARE * len(lines))
-    found: dict[str, Line] = {}
-    for i, text in enumerate(lines):
+    texts = read_lines(path)
+    validation = int(VALIDATION_SHARE * len(texts))
+    lines: dict[str, Line] = {}
+    for i, text in enumerate(texts):
         parsed = parse_line(text)
         name = inside(parsed[0]) if parsed else None
         if parsed is None:
@@ -170,14 +178,14 @@ def read_list(path: Path, bad: list[Bad], refused: set[str]) -> dict[str, Line]:
         elif parsed[1] not in LABELS:
             bad.append(Bad(name, f"unknown label {parsed[1]!r} in {path.name}; known are 0 and 1"))
             refused.add(name)
-        elif name not in found:
-            found[name] = Line(LABELS[parsed[1]], i < validation)
-        elif found[name].label == LABELS[parsed[1]]:
+        elif name not in lines:
+            lines[name] = Line(LABELS[parsed[1]], i < validation)
+        elif lines[name].label == LABELS[parsed[1]]:
             bad.append(Bad(name, f"listed twice in {path.name} (skip keeps the first)"))
         else:
             bad.append(Bad(name, f"listed twice in {path.name} with different labels"))
             refused.add(name)
-    return found
+    return lines
 
 
 def _drop_contradictions(lists: Lists, bad: list[Bad]) -> None:
@@ -223,22 +231,26 @@ def grouped_folds(strata: Sequence[tuple[str, int]], groups: Sequence[int]) -> l
     """
     if len(set(groups)) < FOLDS:
         raise DatasetError(
-            f"At least {FOLDS} different images are needed for {FOLDS} folds. Received: {len(set(groups))}."
+            f"At least {FOLDS} different images are needed for {FOLDS} folds."
+            f" Received: {len(set(groups))}."
         )
-    levels = (
-        [f"{label} {agreement}" for label, agreement in strata],
-        [label for label, _ in strata],
-        [""] * len(groups),
-    )
-    classes = next(
-        kinds for kinds in levels if min(Counter(kinds).values()) >= FOLDS or kinds is levels[-1]
-    )
+    classes = _fold_classes(strata)
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
     folds = [0] * len(groups)
     for fold, (_, members) in enumerate(splitter.split(classes, classes, groups)):
         for i in members:
             folds[i] = fold
     return folds
+
+
+def _fold_classes(strata: Sequence[tuple[str, int]]) -> list[str]:
+    """What the folds are balanced by: the finest classes of which every fold gets an image."""
+    finest = [f"{label} {agreement}" for label, agreement in strata]
+    labels = [label for label, _ in strata]
+    for classes in (finest, labels):
+        if min(Counter(classes).values()) >= FOLDS:
+            return classes
+    return [""] * len(strata)
 
 
 def _note_counts(lists: Lists, source: Source) -> None:
@@ -250,35 +262,40 @@ def _note_counts(lists: Lists, source: Source) -> None:
         parts = ", ".join(f"{labels[label]} {label}" for label in reversed(LABELS.values()))
         source.notes.append(f"Twitter I: {name}-agree list: {labels.total()} images ({parts}).")
     source.notes.append(
-        "Note: the reference system speaks of 1,269 images, the full three-agree list, but reads the five-agree list"
-        " (882). Choose the agreement when loading; the default is five."
+        "Note: the reference system speaks of 1,269 images, the full three-agree list,"
+        " but reads the five-agree list (882). Choose the agreement when loading; the default is five."
     )
     source.facts["lists"] = {name: dict(labels) for name, labels in counts.items()}
 
 
 def _note_copies(entries: list[Entry], groups: list[int], source: Source) -> None:
-    """Reports files with the same bytes and, among them, those whose labels contradict each other."""
-    pairs, conflicts = Counter(dict.fromkeys((f"agree{level}" for level in LEVELS), 0)), []
-    for group in repeats(groups):
-        members = [entries[i] for i in group]
-        levels = sorted((entry.features["agreement"] for entry in members), reverse=True)
-        pairs.update(f"agree{level}" for level in levels[1:])
-        listing = ", ".join(
-            f"{entry.filename} ({entry.label}, {entry.features['agreement']} agree)"
-            for entry in members
-        )
+    """Reports files with the same bytes, those whose labels contradict each other as such."""
+    copies = [[entries[i] for i in group] for group in repeats(groups)]
+    conflicts = []
+    for members in copies:
         if len({entry.label for entry in members}) > 1:
             conflicts.append([entry.filename for entry in members])
-            source.notes.append(f"Same bytes, CONFLICTING labels: {listing}.")
+            source.notes.append(f"Same bytes, CONFLICTING labels: {_listing(members)}.")
         else:
-            source.notes.append(f"Same bytes: {listing}.")
-    in_lists = {
-        name: sum(pairs[f"agree{k}"] for k in LEVELS if k >= level)
-        for level, name in LEVELS.items()
-    }
-    groups_found = len(repeats(groups))
+            source.notes.append(f"Same bytes: {_listing(members)}.")
     source.facts |= {
-        "duplicate_groups": groups_found,
-        "duplicates": in_lists,
+        "duplicate_groups": len(copies),
+        "duplicates": _duplicates(copies),
         "conflicting_duplicates": conflicts,
     }
+
+
+def _listing(members: Sequence[Entry]) -> str:
+    return ", ".join(
+        f"{entry.filename} ({entry.label}, {entry.features['agreement']} agree)"
+        for entry in members
+    )
+
+
+def _duplicates(copies: Sequence[Sequence[Entry]]) -> dict[str, int]:
+    """How many files of every list repeat another one in it, by the list's level in words."""
+    pairs: Counter[int] = Counter()
+    for members in copies:
+        levels = sorted((entry.features["agreement"] for entry in members), reverse=True)
+        pairs.update(levels[1:])
+    return {name: sum(pairs[k] for k in LEVELS if k >= level) for level, name in LEVELS.items()}
