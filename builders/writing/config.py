@@ -27,18 +27,19 @@ class StorageConfig(tfds.core.BuilderConfig):
 
     name: str = ""
     description: str | None = None
-    storage: str = "original"  # original: the files untouched; raw: resized pixels; jpeg: the same pixels as JPEG
+    # original: the files untouched; raw: resized pixels; jpeg: the same pixels as JPEG
+    storage: str = "original"
     image_size: int = IMAGE_SIZE  # pixels, side of the window that will be cut from raw and jpeg
-    on_bad_image: str = (
-        "raise"  # raise: stop and name all of them; skip: leave them out and list them
-    )
+    # raise: stop and name all of them; skip: leave them out and list them
+    on_bad_image: str = "raise"
 
     def __post_init__(self) -> None:
         self.require("storage", ("original", "raw", "jpeg"))
         self.require("on_bad_image", ("raise", "skip"))
         if type(self.image_size) is not int or not 1 <= self.image_size <= 4096:
             _refuse(
-                f"image_size must be a whole number of 1 to 4096 pixels. Received: {self.image_size!r}"
+                "image_size must be a whole number of 1 to 4096 pixels."
+                f" Received: {self.image_size!r}"
             )
         self.name = self.name or "_".join([self.stem(), *self.suffixes()])
         self.description = self.description or self.describe()
@@ -53,10 +54,10 @@ class StorageConfig(tfds.core.BuilderConfig):
     def settings(self) -> dict[str, Any]:
         """The settings that differ from their defaults, as `tfds build --config` takes them."""
         inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
-        own = [field for field in dataclasses.fields(self) if field.name not in inherited]
+        settings = [field for field in dataclasses.fields(self) if field.name not in inherited]
         return {
             field.name: getattr(self, field.name)
-            for field in own
+            for field in settings
             if getattr(self, field.name) != field.default
         }
 
@@ -83,9 +84,8 @@ class StorageConfig(tfds.core.BuilderConfig):
         """The feature that holds the image."""
         if self.storage == "raw":
             return tfds.features.Tensor(shape=(None, None, 3), dtype=np.uint8, encoding="bytes")
-        return tfds.features.Image(
-            shape=(None, None, 3), encoding_format="jpeg" if self.storage == "jpeg" else None
-        )
+        encoding = "jpeg" if self.storage == "jpeg" else None
+        return tfds.features.Image(shape=(None, None, 3), encoding_format=encoding)
 
     def metadata(self) -> dict[str, Any]:
         """What readers of the dataset need to know: how its pixels were made."""
@@ -116,5 +116,6 @@ class DividedConfig(StorageConfig):
 
 
 def _refuse(message: str) -> NoReturn:
-    report_errors_in_one_line()  # `tfds build --config` makes configurations before it makes a builder
+    # `tfds build --config` makes configurations before it makes a builder.
+    report_errors_in_one_line()
     raise DatasetError(message)

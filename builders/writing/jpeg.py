@@ -12,10 +12,12 @@ in front of any marker (B.1.1.2).
     index     APP15 segment: "Sentiflow" in 12 bytes, then little-endian int32:
                   height, width   of the picture, in pixels
                   frame           first byte of the height that the frame header states, had the
-                  file no index interval        width of an interval, in pixels intervals       how
-                  many there are begin [intervals + 4]   of each part in words of 8 bytes, and at
-                  last where the file ends: start,
-                                  index, tables, first interval, second interval, ...
+                                  file no index
+                  interval        width of an interval, in pixels
+                  intervals       how many there are
+                  begin [intervals + 4]   of each part in words of 8 bytes, and at last where the
+                                  file ends: start, index, tables, first interval, second
+                                  interval, ...
     tables    all other headers
     intervals, from left to right and from top to bottom, each with the marker that ends it (the
     last with EOI)
@@ -37,7 +39,9 @@ _WORD = 8  # bytes
 _NAME = b"Sentiflow".ljust(12, b"\0")
 _MAX_INTERVALS = 16_000  # a segment has room for 65,533 bytes
 _MAX_BYTES_PER_PIXEL = 10  # 26 bits for each of three values
-_SOF0, _SOS, _APP15 = 0xC0, 0xDA, 0xEF
+_SOF0 = 0xC0
+_SOS = 0xDA
+_APP15 = 0xEF
 
 # Bytes of Pillow's buffer, of which memory is taken up as it is written to. A file with Huffman
 # tables of its own must fit in.
@@ -53,9 +57,23 @@ def encode(pixels: np.ndarray) -> bytes:
         OSError: no temporary file can be written.
     """
     height, width, _ = pixels.shape
-    down, across = -(-height // BLOCK), -(-width // BLOCK)
-    blocks = interval_blocks(across, down)
-    own_tables = _MAX_BYTES_PER_PIXEL * height * width <= _BUFFER
+    blocks = interval_blocks(-(-width // BLOCK), -(-height // BLOCK))
+    data = _compress(pixels, blocks)
+    jfif, frame, scan = _segments(data)
+    start = _fill(data[:jfif], behind=True)
+    tables = _fill(data[jfif:scan])
+    intervals, sizes = _align(np.frombuffer(data, np.uint8)[scan:])
+    length = _round_up(4 + len(_NAME) + 4 * (5 + len(sizes) + 4))
+    begin = np.cumsum([0, len(start), length, len(tables), *sizes]) // _WORD
+    facts = [height, width, len(start) + len(tables) - (scan - frame), blocks * BLOCK, len(sizes)]
+    index = _NAME + np.array([*facts, *begin], "<i4").tobytes()
+    head = bytes([0xFF, _APP15]) + (length - 2).to_bytes(2, "big")
+    return start + (head + index).ljust(length, b"\0") + tables + intervals
+
+
+def _compress(pixels: np.ndarray, blocks: int) -> bytes:
+    """Pillow's JPEG of a picture, uint8 [h, w, 3], with a restart marker after so many blocks."""
+    own_tables = _MAX_BYTES_PER_PIXEL * pixels.shape[0] * pixels.shape[1] <= _BUFFER
     # Into a real file, Pillow encodes without holding Python's lock.
     with _large_buffer(), tempfile.TemporaryFile() as file:
         Image.fromarray(pixels).save(
@@ -67,16 +85,7 @@ def encode(pixels: np.ndarray) -> bytes:
             restart_marker_blocks=blocks,
         )
         file.seek(0)
-        data = file.read()
-    jfif, frame, scan = _segments(data)
-    start, tables = _fill(data[:jfif], behind=True), _fill(data[jfif:scan])
-    intervals, sizes = _align(np.frombuffer(data, np.uint8)[scan:])
-    length = _round_up(4 + len(_NAME) + 4 * (5 + len(sizes) + 4))
-    begin = np.cumsum([0, len(start), length, len(tables), *sizes]) // _WORD
-    facts = [height, width, len(start) + len(tables) - (scan - frame), blocks * BLOCK, len(sizes)]
-    index = _NAME + np.array([*facts, *begin], "<i4").tobytes()
-    head = bytes([0xFF, _APP15]) + (length - 2).to_bytes(2, "big")
-    return start + (head + index).ljust(length, b"\0") + tables + intervals
+        return file.read()
 
 
 @contextlib.contextmanager
@@ -106,14 +115,21 @@ def interval_blocks(across: int, down: int) -> int:
 
 
 def _segments(data: bytes) -> tuple[int, int, int]:
-    """Where the JFIF segment ends, where the frame header states the height, and where the coded blocks begin."""
-    place, ends, frame, marker = 2, [], 0, 0
+    """Three positions in a JPEG file.
+
+    Where the JFIF segment ends, where the frame header states the height, and where the coded
+    blocks begin.
+    """
+    position = 2
+    ends = []
+    frame = 0
+    marker = 0
     while marker != _SOS:
-        marker = data[place + 1]
+        marker = data[position + 1]
         if marker == _SOF0:
-            frame = place + 5
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-        ends.append(place)
+            frame = position + 5
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        ends.append(position)
     return ends[0], frame, ends[-1]
 
 
@@ -126,7 +142,11 @@ def _align(coded: np.ndarray) -> tuple[bytes, np.ndarray]:
 
 
 def _fill(part: bytes, *, behind: bool = False) -> bytes:
-    """A part with fill bytes in front of the marker that it begins with, or of the one that follows behind it."""
+    """A part filled to whole words.
+
+    The fill bytes lie in front of the marker that it begins with, or `behind` the part, in front of
+    the marker that follows.
+    """
     size = _round_up(len(part))
     return part.ljust(size, b"\xff") if behind else part.rjust(size, b"\xff")
 

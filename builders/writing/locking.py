@@ -23,9 +23,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            with contextlib.suppress(
-                OSError
-            ):  # a file system without locks: then no folder is ever found dead
+            # A file system may have no locks: then no folder is ever found dead.
+            with contextlib.suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             if _is_still(folder, descriptor):
                 yield

@@ -30,7 +30,9 @@ from .locking import lock_folder, remove_dead_siblings
 from .storage import BadImage
 
 QUARANTINE = "quarantine.tsv"
-_MIN_SHARDS, _IMAGES_PER_SHARD, _SMALLEST_SHARD = 8, 1024, 16
+_MIN_SHARDS = 8
+_IMAGES_PER_SHARD = 1024
+_SMALLEST_SHARD = 16  # images
 
 
 class Prepared(NamedTuple):
@@ -97,7 +99,8 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         report_errors_in_one_line()
         if "://" in self.data_dir:
             raise DatasetError(
-                f"data_dir must be a local folder; copy the finished dataset. Received: {self.data_dir}"
+                "data_dir must be a local folder; copy the finished dataset."
+                f" Received: {self.data_dir}"
             )
         with contextlib.ExitStack() as self._while_building, storage.quiet_pillow():
             super().download_and_prepare(**kwargs)
@@ -110,25 +113,27 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
             self._source.splits = {
                 split: entries[:limit] for split, entries in self._source.splits.items()
             }
-        self._bad, self._card = list(self._source.bad), Card(self.info.features["label"].names)
         self._shards = download_config.num_shards or default_shards(self._source)
-        self._serializer = example_serializer.ExampleSerializer(
-            self.info.features.get_serialized_info()
-        )
+        self._begin_counts()
+        self._check_splits()
+        written = [self._write_split(split) for split in self._source.splits]
+        self.info.set_splits(tfds.core.SplitDict(written))
+        self._finish()
+
+    def _begin_counts(self) -> None:
+        """Makes what grows with every record: bad files, card, index, paths of the shards."""
+        features = self.info.features
+        self._bad = list(self._source.bad)
+        self._card = Card(features["label"].names)
+        self._serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
         self._index = index.Collector()
         self._paths: list[str] = []  # of the shards that are written
-        self._check_splits()
-        self.info.set_splits(
-            tfds.core.SplitDict([self._write_split(split) for split in self._source.splits])
-        )
-        self._finish()
 
     def _split_generators(self, dl_manager: Any) -> Any:
         raise NotImplementedError("The records are not made by generators.")
 
-    _generate_examples = (
-        _split_generators  # both are abstract in the base class, which `tfds build` looks for
-    )
+    # Both are abstract in the base class, which `tfds build` looks for.
+    _generate_examples = _split_generators
 
     def _check_splits(self) -> None:
         """Refuses, before any image is read, what the lists alone rule out."""
@@ -143,9 +148,8 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
     def _read_checked(self, dl_manager: Any) -> Source:
         try:
             manual_dir = Path(dl_manager.manual_dir)
-        except (
-            AssertionError
-        ) as error:  # the folder is missing or empty; TFDS adds MANUAL_DOWNLOAD_INSTRUCTIONS
+        except AssertionError as error:
+            # The folder is missing or empty; TFDS adds MANUAL_DOWNLOAD_INSTRUCTIONS.
             raise DatasetError(" ".join(str(error).split())) from None
         try:
             source = self._read_source(manual_dir)
@@ -157,27 +161,32 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
 
     def _write_split(self, split: str) -> Any:
         """Writes the files of a split; then raises DatasetError if there was a reason to."""
-        entries, earlier = self._source.splits[split], len(self._bad)
-        with contextlib.closing(self._records(split)) as records:
-            info = shards.write(
-                records,
-                len(entries),
-                template=self._get_filename_template(split_name=split),
-                shards=self._shards,
-                writer=tfds.core.ExampleWriter(file_format=self.info.file_format),
-                note=self._note,
-            )
-        place = {entry.filename: i for i, entry in enumerate(entries)}
-        self._bad[earlier:] = sorted(self._bad[earlier:], key=lambda bad: place[bad.filename])
+        entries = self._source.splits[split]
+        earlier = len(self._bad)
+        info = self._write_shards(split, len(entries))
+        rank = {entry.filename: i for i, entry in enumerate(entries)}
+        self._bad[earlier:] = sorted(self._bad[earlier:], key=lambda bad: rank[bad.filename])
         splits = list(self._source.splits)
         self._stop_if_bad(unread=splits[splits.index(split) + 1 :])
         self._check_shards(split, info.num_examples)
         if not all(info.shard_lengths):
             raise DatasetError(
-                f"Split {split!r} has files of bad images alone. Give fewer than --num_shards {self._shards}."
+                f"Split {split!r} has files of bad images alone."
+                f" Give fewer than --num_shards {self._shards}."
             )
         self._paths += [str(path) for path in info.filepaths]
         return info
+
+    def _write_shards(self, split: str, count: int) -> Any:
+        with contextlib.closing(self._records(split)) as records:
+            return shards.write(
+                records,
+                count,
+                template=self._get_filename_template(split_name=split),
+                shards=self._shards,
+                writer=tfds.core.ExampleWriter(file_format=self.info.file_format),
+                note=self._note,
+            )
 
     def _note(self, record: bytes, shard: int, start: int) -> None:
         """Notes in the index where a record is written."""
@@ -204,12 +213,13 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
     def _check_shards(self, split: str, images: int) -> None:
         if not images:
             raise DatasetError(
-                f"Split {split!r} has no image that can be used. Bad files or lines: {len(self._bad)}."
+                f"Split {split!r} has no image that can be used."
+                f" Bad files or lines: {len(self._bad)}."
             )
         if images < self._shards:
             raise DatasetError(
-                f"num_shards must not exceed the images of the smallest split. Received: {self._shards} files for the"
-                f" {images} images of split {split!r}. Give --num_shards {images} or fewer."
+                "num_shards must not exceed the images of the smallest split."
+                f" Received: {self._shards} files for the {images} images of split {split!r}. Give --num_shards {images} or fewer."
             )
 
     def _check(self, entry: Entry) -> Checked:
@@ -218,21 +228,14 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
             image = storage.store(entry.path, self.builder_config)
         except BadImage as reason:
             return Checked(entry, None, None, [Bad(entry.filename, str(reason))])
-        maps: list[bytes | np.ndarray] = []
-        bad: list[Bad] = []
-        for path in entry.maps:
-            try:
-                maps.append(storage.store(path, StorageConfig()).value)
-            except BadImage as reason:
-                bad.append(Bad(entry.filename, f"its map {path.parent.name}/{path.name}: {reason}"))
-        example = self.info.features.encode_example(
-            self._example(Prepared(entry, image.value, maps))
-        )
-        record = self._serializer.serialize_example(example)
+        maps, bad = stored_maps(entry)
+        example = self._example(Prepared(entry, image.value, maps))
+        encoded = self.info.features.encode_example(example)
+        record = self._serializer.serialize_example(encoded)
         return Checked(entry, image._replace(value=b""), record, bad)
 
     def _stop_if_bad(self, unread: Sequence[str] = ()) -> None:
-        """Under `raise`, raises an error that names every bad file, those of the unread splits included."""
+        """Under `raise`, raises an error that names every bad file, of the unread splits too."""
         if not self._bad or self.builder_config.on_bad_image == "skip":
             return
         for split in unread:
@@ -251,8 +254,21 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         if self._bad:
             write_quarantine(Path(self.data_dir) / QUARANTINE, self._bad)
             click.echo(
-                f"{len(self._bad)} bad files or lines left out; they are listed in the dataset's {QUARANTINE}."
+                f"{len(self._bad)} bad files or lines left out;"
+                f" they are listed in the dataset's {QUARANTINE}."
             )
+
+
+def stored_maps(entry: Entry) -> tuple[list[bytes | np.ndarray], list[Bad]]:
+    """The entry's maps as they are stored, and those that cannot be."""
+    maps: list[bytes | np.ndarray] = []
+    bad: list[Bad] = []
+    for path in entry.maps:
+        try:
+            maps.append(storage.store(path, StorageConfig()).value)
+        except BadImage as reason:
+            bad.append(Bad(entry.filename, f"its map {path.parent.name}/{path.name}: {reason}"))
+    return maps, bad
 
 
 def default_shards(source: Source) -> int:
@@ -263,9 +279,8 @@ def default_shards(source: Source) -> int:
     TFDS on its own writes one file for every split under 128 MiB, which cannot be read in parallel.
     """
     sizes = [len(entries) for entries in source.splits.values()] or [0]
-    return max(
-        1, min(min(sizes) // _SMALLEST_SHARD, max(_MIN_SHARDS, -(-max(sizes) // _IMAGES_PER_SHARD)))
-    )
+    most = max(_MIN_SHARDS, -(-max(sizes) // _IMAGES_PER_SHARD))
+    return max(1, min(min(sizes) // _SMALLEST_SHARD, most))
 
 
 def bad_message(bad: list[Bad], config: StorageConfig) -> str:

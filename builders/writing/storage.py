@@ -31,9 +31,8 @@ from .errors import DatasetError
 MAX_BYTES = 2**28  # of a file
 MAX_JPEG_SIDE = 65_500  # pixels, libjpeg's own limit
 MAX_PIXELS = 2**26  # of an image, as it is and as it is resized: 256 MiB in Pillow
-_LARGE_PIXELS = (
-    2**24
-)  # images above are handled one at a time, so that memory does not grow with the number of cores
+# Images above are handled one at a time, so that memory does not grow with the number of cores.
+_LARGE_PIXELS = 2**24
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 # Modes that TensorFlow's decoder and Pillow turn into the same RGB values, by format.
 _SAME_IN_TENSORFLOW = {
@@ -59,10 +58,10 @@ class Stored(NamedTuple):
 
 
 def cover_size(width: int, height: int, image_size: int = IMAGE_SIZE) -> tuple[int, int]:
-    """Width and height, in pixels, of an image scaled so that its short side is `image_size / CROP_FRACTION`.
+    """Width and height, in pixels, of an image scaled to be cropped.
 
-    As in the reference system, an image that already is the square of `image_size` pixels is left
-    as it is.
+    Its short side becomes `image_size / CROP_FRACTION`. As in the reference system, an image
+    that already is the square of `image_size` pixels is left as it is.
     """
     if (width, height) == (image_size, image_size):
         return width, height
@@ -72,7 +71,10 @@ def cover_size(width: int, height: int, image_size: int = IMAGE_SIZE) -> tuple[i
 
 
 def cover_resize(image: Image.Image, image_size: int = IMAGE_SIZE) -> Image.Image:
-    """Scales an RGB image with its aspect kept, bit for bit as the reference system does before it crops."""
+    """Scales an RGB image with its aspect kept.
+
+    The pixels are bit for bit what the reference system has before it crops.
+    """
     size = cover_size(image.width, image.height, image_size)
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
 
@@ -87,32 +89,34 @@ def store(path: Path, config: StorageConfig) -> Stored:
     """
     data = read_bytes(path)
     try:
-        with (
-            Image.open(io.BytesIO(data), formats=_FORMATS) as image,
-            _room(image, config.image_size),
-        ):
-            size, form, mode = image.size, image.format or "", image.mode
-            picture = _to_rgb(image)
-            value = (
-                _original(data, image, picture)
-                if config.storage == "original"
-                else _encode(picture, config)
-            )
-            return Stored(value, mode.startswith("I;16"), size, form, mode)
+        return _convert(data, config)
     except (BadImage, DatasetError):
         raise
     except UnidentifiedImageError:
         raise BadImage("not an image, or its header is damaged") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImage(f"too many pixels (limit {MAX_PIXELS:,})") from None
-    except (
-        Exception
-    ) as error:  # Pillow's decoders raise errors of many types when the bytes are damaged.
+    except Exception as error:
+        # Pillow's decoders raise errors of many types when the bytes are damaged.
         raise BadImage(_decoding_reason(error)) from None
 
 
+def _convert(data: bytes, config: StorageConfig) -> Stored:
+    file = io.BytesIO(data)
+    with Image.open(file, formats=_FORMATS) as image, _room(image, config.image_size):
+        size = image.size
+        form = image.format or ""
+        mode = image.mode
+        picture = _to_rgb(image)
+        if config.storage == "original":
+            value: bytes | np.ndarray = _original(data, image, picture)
+        else:
+            value = _encode(picture, config)
+        return Stored(value, mode.startswith("I;16"), size, form, mode)
+
+
 def _original(data: bytes, image: Image.Image, picture: Image.Image) -> bytes:
-    """The file itself, or, where TensorFlow would not decode it to Pillow's pixels, these pixels as PNG."""
+    """The file itself, or its pixels as PNG where TensorFlow would decode it to others."""
     frames = getattr(image, "n_frames", 1)
     if image.mode in _SAME_IN_TENSORFLOW.get(image.format or "", ()) and frames == 1:
         return data
@@ -133,14 +137,16 @@ def _encode(picture: Image.Image, config: StorageConfig) -> bytes | np.ndarray:
     height, width, _ = pixels.shape
     if max(height, width) > MAX_JPEG_SIDE:
         raise BadImage(
-            f"too long ({width}x{height} when resized; a JPEG has at most {MAX_JPEG_SIDE:,} pixels a side)"
+            f"too long ({width}x{height} when resized;"
+            f" a JPEG has at most {MAX_JPEG_SIDE:,} pixels a side)"
         )
     try:
         return jpeg.encode(pixels)
     except OSError as error:
         reason = error.strerror or error
         raise DatasetError(
-            f"{tempfile.gettempdir()}: no temporary file can be written there ({reason}). Make room, or set TMPDIR."
+            f"{tempfile.gettempdir()}: no temporary file can be written there ({reason})."
+            " Make room, or set TMPDIR."
         ) from None
 
 
@@ -188,22 +194,22 @@ def _reading_reason(error: OSError) -> str:
 
 def _decoding_reason(error: Exception) -> str:
     text = " ".join(str(error).split())
-    return (
-        "truncated"
-        if "truncated" in text.lower()
-        else f"cannot be decoded ({text or type(error).__name__})"
-    )
+    if "truncated" in text.lower():
+        return "truncated"
+    return f"cannot be decoded ({text or type(error).__name__})"
 
 
 @contextlib.contextmanager
 def _room(image: Image.Image, image_size: int) -> Iterator[None]:
-    """Refuses an image by its header, before it is decoded, and lets only one large image be decoded at a time."""
+    """Refuses an image by its header, before it is decoded.
+
+    Only one large image is decoded at a time.
+    """
     width, height = cover_size(image.width, image.height, image_size)
-    pixels = max(image.width * image.height, width * height)
+    source_pixels = image.width * image.height
+    pixels = max(source_pixels, width * height)
     if pixels > MAX_PIXELS:
-        resized = (
-            "" if image.width * image.height > MAX_PIXELS else f", {width}x{height} when resized"
-        )
+        resized = "" if source_pixels > MAX_PIXELS else f", {width}x{height} when resized"
         raise BadImage(
             f"too many pixels ({image.width}x{image.height}{resized}; limit {MAX_PIXELS:,})"
         )
