@@ -31,11 +31,12 @@ from .harness.rows import commit, environment
 from .harness.settings import Settings
 from .show.stages import Stage, print_table
 
+# Tier and storage.
 STREAMS = (
     ("memory", "raw256"),
     *(("none", storage) for storage in STORAGES),
     ("device", "raw256"),
-)  # tier, storage
+)
 ENDLESS = 1_000_000  # epochs
 
 
@@ -111,13 +112,21 @@ def _bytes(batch: Any) -> int:
 
 
 def _time(batches: Any, settings: Settings) -> tuple[float, float]:
-    """Milliseconds of processor time per image, and images/s: medians over windows, after a window of warm-up."""
-    process, cpu, rates = psutil.Process(), [], []
+    """Milliseconds of processor time per image, and images/s.
+
+    Both are medians over windows, after a window of warm-up.
+    """
+    process = psutil.Process()
+    cpu = []
+    rates = []
     for window in range(settings.windows + 1):
-        times, images, begin = process.cpu_times(), 0, time.perf_counter()
+        times = process.cpu_times()
+        images = 0
+        begin = time.perf_counter()
         while time.perf_counter() - begin < settings.seconds / settings.windows:
             images += len(tf.nest.flatten(next(batches))[-1])
-        seconds, now = time.perf_counter() - begin, process.cpu_times()
+        seconds = time.perf_counter() - begin
+        now = process.cpu_times()
         if window:
             cpu.append(1000 * (now.user + now.system - times.user - times.system) / images)
             rates.append(images / seconds)

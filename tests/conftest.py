@@ -1,4 +1,4 @@
-"""Small photographs of awkward sizes in EmotionROI's layout, and the datasets that the builders make of them."""
+"""Small photographs of awkward sizes in EmotionROI's layout, and the datasets built of them."""
 
 import os
 
@@ -12,15 +12,8 @@ from PIL import Image, ImageFilter
 from sentiflow.builders import emotionroi, twitter1
 
 CLASSES = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
-SIZES = (
-    (400, 300),
-    (300, 401),
-    (256, 256),
-    (257, 300),
-    (120, 90),
-    (640, 360),
-    (90, 500),
-)  # width, height
+# Width and height, in pixels.
+SIZES = ((400, 300), (300, 401), (256, 256), (257, 300), (120, 90), (640, 360), (90, 500))
 
 
 def pytest_collection_modifyitems(items):
@@ -49,7 +42,10 @@ def picture(seed: int, size: tuple[int, int]) -> Image.Image:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
-    """EmotionROI's folder: 6 classes of 7 images, one of them grey; the last two of every class are for testing."""
+    """EmotionROI's folder: 6 classes of 7 images, one of them grey.
+
+    The last two of every class are for testing.
+    """
     root = tmp_path_factory.mktemp("photos") / "EmotionROI"
     lists = {"training": [], "testing": []}
     for label, name in enumerate(CLASSES):
@@ -67,7 +63,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def data_dir(photos, tmp_path_factory):
-    """EmotionROI in all three storages, two shards a split, and Twitter I as the builder's own example data."""
+    """EmotionROI in all three storages, two shards a split, and Twitter I's own example data."""
     path = str(tmp_path_factory.mktemp("data"))
     options = tfds.download.DownloadConfig(manual_dir=str(photos), num_shards=2)
     for config in ("original", "raw256", "jpeg256"):

@@ -1,4 +1,7 @@
-"""A prepared dataset small enough to train on in seconds, with the features and metadata that the builders write."""
+"""A prepared dataset small enough to train on in seconds.
+
+Its features and metadata are those that the builders write.
+"""
 
 from __future__ import annotations
 

@@ -240,9 +240,8 @@ def tfds_load(task: Task) -> Iterator[Batch]:
     import tensorflow_datasets as tfds
 
     auto = tf.data.AUTOTUNE
-    rotate = keras.layers.RandomRotation(
-        task.rotation / 360, fill_mode="nearest"
-    )  # tf.image has no such rotation
+    # tf.image has no such rotation.
+    rotate = keras.layers.RandomRotation(task.rotation / 360, fill_mode="nearest")
 
     def resize(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         return _cover(example["image"], task), example["label"]

@@ -42,14 +42,18 @@ def print_table(timed: list[Stage], console: Console) -> None:
     lines = []
     for stage in timed:
         cost = stage.cpu_milliseconds_per_image
-        rate, size = f"{stage.images_per_second:,.0f}", f"{stage.bytes_per_image:,.0f}"
+        rate = f"{stage.images_per_second:,.0f}"
+        size = f"{stage.bytes_per_image:,.0f}"
         lines.append((stage.stage, f"{cost:.3f}", f"{cost / whole:.0%}", rate, size))
     headings = ("stage", "CPU ms/image", "share", "images/s up to here", "bytes/image")
     console.print(rich_table(title, headings, lines))
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """What `write` wrote, as a Markdown table with a line for each stream, and what it was measured on."""
+    """What `write` wrote, as a Markdown table with a line for each stream.
+
+    Below it stands what it was measured on.
+    """
     columns = (("plan",), ("windows", "cut", "decode", "places"), ("view",))
     costs = (" / ".join(names) for names in columns)
     headings = ("tier, storage", "work", *costs, "all", "images/s", "bytes/image")
@@ -68,5 +72,6 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         )
         lines.append((f"{key[1]}, {key[2]}", key[0], *shown, *totals))
     machine = rows[0]["environment"]
-    setting = f"CPU ms/image. {machine['cpu']}, {machine['cores']} cores; commit {rows[0]['commit'] or 'none'}"
+    commit = rows[0]["commit"] or "none"
+    setting = f"CPU ms/image. {machine['cpu']}, {machine['cores']} cores; commit {commit}"
     return f"{pipes(headings, lines, texts=2)}\n\n{setting}"

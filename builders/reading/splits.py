@@ -28,7 +28,8 @@ def stratified(entries: list[Entry]) -> dict[str, list[Entry]]:
     if count < _SMALLEST_CLASS:
         raise DatasetError(
             f"A stratified 80/15/5 split needs {_SMALLEST_CLASS} different images of every class."
-            f" Received: {count} of {rarest}. Add images, or arrange them in train, val and test folders."
+            f" Received: {count} of {rarest}."
+            " Add images, or arrange them in train, val and test folders."
         )
     options: dict[str, Any] = {"random_state": SEED, "shuffle": True}
     train, held_out, _, held_out_labels = train_test_split(

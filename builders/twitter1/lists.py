@@ -263,7 +263,8 @@ def _note_counts(lists: Lists, source: Source) -> None:
         source.notes.append(f"Twitter I: {name}-agree list: {labels.total()} images ({parts}).")
     source.notes.append(
         "Note: the reference system speaks of 1,269 images, the full three-agree list,"
-        " but reads the five-agree list (882). Choose the agreement when loading; the default is five."
+        " but reads the five-agree list (882)."
+        " Choose the agreement when loading; the default is five."
     )
     source.facts["lists"] = {name: dict(labels) for name, labels in counts.items()}
 

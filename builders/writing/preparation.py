@@ -219,7 +219,8 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         if images < self._shards:
             raise DatasetError(
                 "num_shards must not exceed the images of the smallest split."
-                f" Received: {self._shards} files for the {images} images of split {split!r}. Give --num_shards {images} or fewer."
+                f" Received: {self._shards} files for the {images} images of split {split!r}."
+                f" Give --num_shards {images} or fewer."
             )
 
     def _check(self, entry: Entry) -> Checked:

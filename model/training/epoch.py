@@ -31,9 +31,8 @@ def compiled_epoch(model: keras.Model, batch: Any) -> Callable[[Any], dict[str, 
     """
     import jax
 
-    model._symbolic_build(
-        data_batch=batch
-    )  # as `fit` does: the figures' variables must exist before they are traced
+    # As `fit` does: the figures' variables must exist before they are traced.
+    model._symbolic_build(data_batch=batch)
     weights = {id(variable) for variable in model.non_trainable_weights}
     frozen = [variable for variable in model.non_trainable_variables if id(variable) in weights]
     moving = [variable for variable in model.non_trainable_variables if id(variable) not in weights]

@@ -21,9 +21,8 @@ def test_a_window_ends_with_a_batch_and_is_divided_by_its_own_length(monkeypatch
 
 
 def test_median_spread_and_processor_time(monkeypatch):
-    answers = iter(
-        [(1, 1.0), (100, 1.0), (110, 1.0), (500, 1.0), (90, 1.0), (200, 2.0)]
-    )  # the first does not count
+    # The first does not count.
+    answers = iter([(1, 1.0), (100, 1.0), (110, 1.0), (500, 1.0), (90, 1.0), (200, 2.0)])
     monkeypatch.setattr(clock, "time_window", lambda batches, seconds: next(answers))
 
     class Usage:

@@ -322,7 +322,8 @@ from sentiflow.builders import emotionroi
 from sentiflow.builders.writing import storage
 storage.store = lambda *_: time.sleep(600)
 options = tfds.download.DownloadConfig(manual_dir=sys.argv[1])
-emotionroi.Builder(data_dir=sys.argv[2], config="raw256").download_and_prepare(download_config=options)
+builder = emotionroi.Builder(data_dir=sys.argv[2], config="raw256")
+builder.download_and_prepare(download_config=options)
 """
 
 

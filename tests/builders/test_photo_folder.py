@@ -38,11 +38,13 @@ def listed(root, text, name="list.csv"):
         ("list.csv", "a.jpg,joy,train\nb.jpg,fear,train\nsub/c.jpg,joy,val\n"),
         (
             "list.csv",
-            "\ufeffPath,Label,Split\r\n a.jpg , joy,Train\r\n\r\nb.jpg,fear,training\r\n./sub//c.jpg,joy,valid",
+            "\ufeffPath,Label,Split\r\n a.jpg , joy,Train\r\n\r\n"
+            "b.jpg,fear,training\r\n./sub//c.jpg,joy,valid",
         ),
         (
             "labels.csv",
-            'split,note,label,path\ntrain,"x, y",joy,a.jpg\ntrain,,fear,"b.jpg"\nvalidation,,joy,sub/c.jpg\n',
+            'split,note,label,path\ntrain,"x, y",joy,a.jpg\n'
+            'train,,fear,"b.jpg"\nvalidation,,joy,sub/c.jpg\n',
         ),
         ("labels.tsv", "a.jpg\tjoy\ttrain\nb.jpg\tfear\ttrain\nsub/c.jpg\tjoy\tVAL\n"),
     ],

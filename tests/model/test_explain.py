@@ -113,9 +113,8 @@ def test_predict_draws_one_picture_a_file_also_for_files_of_one_name(tmp_path):
     for folder, color in (("a", (200, 30, 60)), ("b", (20, 30, 60))):
         name = maps.picture_name(tmp_path / folder / "rose.jpg")
         with Image.open(tmp_path / "new" / "maps" / name) as picture:
-            colors = (
-                picture.convert("RGB").crop((100, 200, 300, 300)).getcolors(1)
-            )  # inside the photograph
+            # Inside the photograph.
+            colors = picture.convert("RGB").crop((100, 200, 300, 300)).getcolors(1)
         np.testing.assert_allclose(colors[0][1], color, atol=2)
     assert len(maps.picture_name(tmp_path / ("ä" * 120 + ".jpg")).encode()) < 255
 

@@ -126,9 +126,8 @@ def test_the_architectures_are_those_of_the_names():
     """ViT-S/14 by hand: 12 blocks of attention, perceptron, norms and scales; 37 x 37 patches."""
     d, m = 384, 1536
     block = 4 * (d * d + d) + (d * m + m + m * d + d) + 4 * d + 2 * d
-    embeddings = (
-        (14 * 14 * 3 * d + d) + 2 * d + (1 + 37 * 37) * d + (1 + 16 * 16) * d
-    )  # the last: as interpolated
+    # The last: as interpolated.
+    embeddings = (14 * 14 * 3 * d + d) + 2 * d + (1 + 37 * 37) * d + (1 + 16 * 16) * d
     made = backbones.make_backbone(
         TrainSettings(backbone="dinov2_small", weights="none"), image_size=224
     )

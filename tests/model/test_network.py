@@ -71,9 +71,8 @@ def test_the_table_names_the_constructors_in_lower_case():
 
 
 def test_standardised_features_have_mean_0_and_variance_1_over_all_images():
-    model = build(
-        backbone="vgg16", backbone_options=(), standardise=True
-    )  # features that vary with random weights
+    # Its features vary with random weights.
+    model = build(backbone="vgg16", backbone_options=(), standardise=True)
     images = np.random.default_rng(0).normal(size=(13, 32, 32, 3)).astype("float32")
     network.standardise(model, (images[:8], images[8:]))
     layer = model.get_layer(network.STANDARDISED)

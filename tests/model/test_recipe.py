@@ -42,9 +42,8 @@ def settings(tiny_dir, tmp_path_factory):
     rng = np.random.default_rng(0)
     for weight in backbone.weights:
         if "kernel" in weight.path:
-            places = (
-                1 if "_dw_" in weight.path else weight.shape[2]
-            )  # of 3 x 3, most lie beyond the border
+            # Of 3 x 3, most lie beyond the border.
+            places = 1 if "_dw_" in weight.path else weight.shape[2]
             weight.assign(rng.normal(scale=np.sqrt(2 / places), size=weight.shape))
     backbone.save_weights(settings.weights)
     return settings

@@ -1,4 +1,4 @@
-"""The index over prepared shards: what a dataset holds, which images belong to a split, damaged shards."""
+"""The index over prepared shards: what a dataset holds, a split's images, damaged shards."""
 
 import itertools
 import os

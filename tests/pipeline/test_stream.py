@@ -139,9 +139,8 @@ def test_host_shards_are_disjoint_and_complete(data_dir, last_batch, count):
             ]
     assert len(set(seen)) == len(seen)
     assert len(seen) == (30 // count // 3 * 3 * count if last_batch == "drop" else 30)
-    assert (
-        last_batch == "keep" or len(set(lengths)) == 1
-    )  # else hosts that wait for one another would hang
+    # Else hosts that wait for one another would hang.
+    assert last_batch == "keep" or len(set(lengths)) == 1
 
 
 def test_last_batch_policies(data_dir):
