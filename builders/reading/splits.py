@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sklearn.model_selection import train_test_split
@@ -23,7 +23,27 @@ def stratified(entries: list[Entry]) -> dict[str, list[Entry]]:
     """
     groups = same_content([entry.path for entry in entries])
     firsts = sorted(set(groups))
-    labels = [entries[i].label for i in firsts]
+    parts = _draw(firsts, [entries[i].label for i in firsts])
+    return {
+        split: [entry for entry, group in zip(entries, groups, strict=True) if group in part]
+        for split, part in parts.items()
+    }
+
+
+def _draw(groups: Sequence[int], labels: Sequence[str]) -> dict[str, set[int]]:
+    """Splits groups of files with the same bytes, given with the label of each."""
+    _check_smallest_class(labels)
+    options: dict[str, Any] = {"random_state": SEED, "shuffle": True}
+    train, held_out, _, held_out_labels = train_test_split(
+        groups, labels, train_size=0.8, stratify=labels, **options
+    )
+    validation, test = train_test_split(
+        held_out, test_size=0.25, stratify=held_out_labels, **options
+    )
+    return {"train": set(train), "validation": set(validation), "test": set(test)}
+
+
+def _check_smallest_class(labels: Sequence[str]) -> None:
     rarest, count = min(Counter(labels).items(), key=lambda item: item[1], default=("images", 0))
     if count < _SMALLEST_CLASS:
         raise DatasetError(
@@ -31,18 +51,6 @@ def stratified(entries: list[Entry]) -> dict[str, list[Entry]]:
             f" Received: {count} of {rarest}."
             " Add images, or arrange them in train, val and test folders."
         )
-    options: dict[str, Any] = {"random_state": SEED, "shuffle": True}
-    train, held_out, _, held_out_labels = train_test_split(
-        firsts, labels, train_size=0.8, stratify=labels, **options
-    )
-    validation, test = train_test_split(
-        held_out, test_size=0.25, stratify=held_out_labels, **options
-    )
-    groups_by_split = {"train": set(train), "validation": set(validation), "test": set(test)}
-    return {
-        split: [entry for entry, group in zip(entries, groups, strict=True) if group in members]
-        for split, members in groups_by_split.items()
-    }
 
 
 def _copies(source: Source) -> list[list[tuple[str, Entry]]]:

@@ -10,10 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from sentiflow.builders.reading.sources import (
     Bad,
@@ -27,6 +26,8 @@ from sentiflow.builders.reading.sources import (
 )
 from sentiflow.builders.writing.errors import DatasetError
 
+from .folds import grouped_folds
+
 LABELS = {"0": "negative", "1": "positive"}
 LEVELS = {5: "five", 4: "four", 3: "three"}  # annotators that agree, at least
 LOOKED_FOR = (
@@ -36,8 +37,6 @@ LOOKED_FOR = (
 )
 # Of a list's lines, the first ones: Keras' validation_split in the reference system.
 VALIDATION_SHARE = 0.2
-FOLDS = 5
-SEED = 0
 _FOLDERS = ("", "twitter_dataset", "twitter_dataset/twitter_dataset", "twitter1")
 _IMAGE_FOLDERS = ("Agg_AMT_Candidates", "images")
 _LIST = re.compile(r"(?:twitter_)?(five|four|three)_agrees?\.txt", re.IGNORECASE)
@@ -120,13 +119,15 @@ def _consecutive(paths: dict[int, Path], notes: list[str]) -> dict[int, Path]:
     used = [5]
     while used[-1] - 1 in paths:
         used.append(used[-1] - 1)
-    for level in sorted(paths.keys() - set(used)):
-        notes.append(
-            f"Left out: {paths[level].name};"
-            " without the four-agree list its exact levels are not known."
-        )
-    for level in sorted(LEVELS.keys() - paths.keys(), reverse=True):
-        notes.append(f"No {LEVELS[level]}-agree list: its images are not in the dataset.")
+    notes += [
+        f"Left out: {paths[level].name};"
+        " without the four-agree list its exact levels are not known."
+        for level in sorted(paths.keys() - set(used))
+    ]
+    notes += [
+        f"No {LEVELS[level]}-agree list: its images are not in the dataset."
+        for level in sorted(LEVELS.keys() - paths.keys(), reverse=True)
+    ]
     return {level: paths[level] for level in used}
 
 
@@ -205,59 +206,20 @@ def _drop_contradictions(lists: Lists, bad: list[Bad]) -> None:
 
 def _entries(lists: Lists, images: Path) -> list[Entry]:
     """All images, each once, in the order of the widest list."""
-    entries = []
-    for name, line in lists[min(lists)].items():
-        in_lists = [level for level in LEVELS if name in lists.get(level, ())]
-        features = {
-            "agreement": max(in_lists),
-            "validation": np.array(
-                [level in in_lists and lists[level][name].validation for level in LEVELS]
-            ),
-        }
-        entries.append(Entry(name, images / name, line.label, features))
-    return entries
+    return [
+        Entry(name, images / name, line.label, _features(lists, name))
+        for name, line in lists[min(lists)].items()
+    ]
 
 
-def grouped_folds(strata: Sequence[tuple[str, int]], groups: Sequence[int]) -> list[int]:
-    """Seeded folds of about equal size and composition; files of one group are in one fold.
-
-    Args:
-        strata: label and agreement of every image. When no stratum fills every fold, labels alone,
-            then nothing counts.
-        groups: group of every image.
-
-    Returns:
-        fold of every image, 0 to 4.
-    """
-    if len(set(groups)) < FOLDS:
-        raise DatasetError(
-            f"At least {FOLDS} different images are needed for {FOLDS} folds."
-            f" Received: {len(set(groups))}."
-        )
-    classes = _fold_classes(strata)
-    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
-    folds = [0] * len(groups)
-    for fold, (_, members) in enumerate(splitter.split(classes, classes, groups)):
-        for i in members:
-            folds[i] = fold
-    return folds
-
-
-def _fold_classes(strata: Sequence[tuple[str, int]]) -> list[str]:
-    """What the folds are balanced by: the finest classes of which every fold gets an image."""
-    finest = [f"{label} {agreement}" for label, agreement in strata]
-    labels = [label for label, _ in strata]
-    for classes in (finest, labels):
-        if min(Counter(classes).values()) >= FOLDS:
-            return classes
-    return [""] * len(strata)
+def _features(lists: Lists, name: str) -> dict[str, Any]:
+    in_lists = [level for level in LEVELS if name in lists.get(level, ())]
+    validation = [level in in_lists and lists[level][name].validation for level in LEVELS]
+    return {"agreement": max(in_lists), "validation": np.array(validation)}
 
 
 def _note_counts(lists: Lists, source: Source) -> None:
-    counts = {
-        LEVELS[level]: Counter(line.label for line in lines.values())
-        for level, lines in lists.items()
-    }
+    counts = _label_counts(lists)
     for name, labels in counts.items():
         parts = ", ".join(f"{labels[label]} {label}" for label in reversed(LABELS.values()))
         source.notes.append(f"Twitter I: {name}-agree list: {labels.total()} images ({parts}).")
@@ -267,6 +229,14 @@ def _note_counts(lists: Lists, source: Source) -> None:
         " Choose the agreement when loading; the default is five."
     )
     source.facts["lists"] = {name: dict(labels) for name, labels in counts.items()}
+
+
+def _label_counts(lists: Lists) -> dict[str, Counter[str]]:
+    """Images of every label, by the list's level in words."""
+    return {
+        LEVELS[level]: Counter(line.label for line in lines.values())
+        for level, lines in lists.items()
+    }
 
 
 def _note_copies(entries: list[Entry], groups: list[int], source: Source) -> None:

@@ -33,11 +33,7 @@ class Card:
     def __init__(self, class_names: Sequence[str]) -> None:
         self._class_names = class_names
         self._classes: dict[str, Counter[str]] = {}
-        self._sides: dict[str, Counter[int]] = {
-            "width": Counter(),
-            "height": Counter(),
-            "short_side": Counter(),
-        }
+        self._sides = {name: Counter[int]() for name in ("width", "height", "short_side")}
         self._formats: Counter[str] = Counter()
         self._modes: Counter[str] = Counter()
         self._clipped = 0
@@ -46,12 +42,9 @@ class Card:
         """Counts one image that is in the dataset."""
         width, height = stored.size
         self._classes.setdefault(split, Counter())[label] += 1
-        for side, pixels in (
-            ("width", width),
-            ("height", height),
-            ("short_side", min(width, height)),
-        ):
-            self._sides[side][pixels] += 1
+        self._sides["width"][width] += 1
+        self._sides["height"][height] += 1
+        self._sides["short_side"][min(width, height)] += 1
         self._formats[stored.format] += 1
         self._modes[stored.mode] += 1
         self._clipped += stored.clipped
@@ -79,9 +72,9 @@ class Card:
 def quantiles(counts: Counter[int]) -> dict[str, int]:
     """Quantiles of values that are given as value -> how often; each is a value that occurs."""
     values = sorted(counts)
-    at_most = np.cumsum([counts[value] for value in values])
     if not values:
         return {}
+    at_most = np.cumsum([counts[value] for value in values])
     return {
         name: values[int(np.searchsorted(at_most, max(1, np.ceil(share * at_most[-1]))))]
         for name, share in _QUANTILES.items()

@@ -132,8 +132,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _encode(picture: Image.Image, config: StorageConfig) -> bytes | np.ndarray:
     pixels = np.asarray(cover_resize(picture, config.image_size))
-    if config.storage == "raw":
-        return pixels
+    return pixels if config.storage == "raw" else _encode_jpeg(pixels)
+
+
+def _encode_jpeg(pixels: np.ndarray) -> bytes:
     height, width, _ = pixels.shape
     if max(height, width) > MAX_JPEG_SIDE:
         raise BadImage(

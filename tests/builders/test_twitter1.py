@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiflow.builders.twitter1 import lists
+from sentiflow.builders.twitter1.folds import grouped_folds
 from sentiflow.builders.writing.errors import DatasetError
 
 SIZES = {"five": (50, 30), "four": (65, 45), "three": (73, 53)}  # positive, negative
@@ -157,9 +158,9 @@ def test_folds_of_any_images_keep_groups_whole(strata, data):
     )
     if len(set(groups)) < 5:
         with pytest.raises(DatasetError, match="At least 5 different images"):
-            lists.grouped_folds(strata, groups)
+            grouped_folds(strata, groups)
         return
-    folds = lists.grouped_folds(strata, groups)
+    folds = grouped_folds(strata, groups)
     assert set(folds) <= set(range(5))
     assert len(set(zip(groups, folds, strict=True))) == len(set(groups))
 
