@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .scene import MOODS
+from .moods import MOODS
 
 DATASETS = ("emotionroi", "twitter1")
 EMOTIONROI_SIZE = 1980  # images

@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from .archives import DATASETS, Photo
-from .scene import MOODS, develop, paint
+from .moods import MOODS
+from .scene import develop, paint
 
 QUALITIES = (85, 94, 95, 96, 97)  # JPEG
 

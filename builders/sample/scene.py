@@ -8,7 +8,6 @@ others that it shares with the rest.
 
 from __future__ import annotations
 
-import colorsys
 import math
 from typing import NamedTuple
 
@@ -17,38 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft
 
-Floats = NDArray[np.float32]
-
-
-class Mood(NamedTuple):
-    """What the pictures of one class tend to.
-
-    Colours as HSV in [0, 1], sizes relative to the short side.
-    """
-
-    hues: tuple[float, ...]
-    saturation: float
-    brightness: float
-    slope: float  # of the amplitude spectrum, 1 / f**slope
-    petals: int  # lobes of the shapes' outline
-    depth: float  # of the lobes; 0 is an ellipse
-    stretch: float  # length / width
-    angle: float  # radians, of the length to the horizontal
-    size: float  # radius of the subject's shapes
-    shapes: int  # in the subject
-
-
-MOODS = {
-    "anger": Mood((0.0, 0.03, 0.97), 0.78, 0.52, 0.80, 11, 0.55, 1.2, 0.4, 0.24, 3),
-    "disgust": Mood((0.17, 0.21, 0.13), 0.52, 0.48, 0.90, 3, 0.18, 1.1, 0.0, 0.13, 9),
-    "fear": Mood((0.60, 0.66, 0.72), 0.38, 0.28, 0.95, 2, 0.15, 9.0, 1.5, 0.30, 7),
-    "joy": Mood((0.13, 0.10, 0.15, 0.95), 0.70, 0.78, 0.85, 7, 0.42, 1.0, 0.0, 0.19, 4),
-    "sadness": Mood((0.57, 0.60, 0.08), 0.20, 0.46, 1.05, 2, 0.00, 1.9, 0.0, 0.22, 3),
-    "surprise": Mood((0.88, 0.50, 0.14, 0.78), 0.66, 0.70, 0.80, 5, 0.30, 1.0, 0.0, 0.08, 15),
-}
-# Looks that all classes share: of the ground and of the sky.
-NATURE = Mood((0.09, 0.24, 0.27, 0.30), 0.45, 0.48, 0.9, 2, 0.25, 2.5, 1.2, 0.1, 0)
-AIR = Mood((0.56, 0.58, 0.60), 0.40, 0.75, 1.3, 2, 0.0, 2.0, 0.0, 0.1, 0)
+from .moods import AIR, MOODS, NATURE, Floats, Mood, colour
 
 
 def noise(
@@ -71,16 +39,6 @@ def noise(
     return [(surface - surface.mean()) / (surface.std() + 1e-6) for surface in surfaces]
 
 
-def colour(
-    rng: np.random.Generator, mood: Mood, brightness: float = 1.0, saturation: float = 1.0
-) -> Floats:
-    """A colour of the mood's palette: float32 RGB [3, 1, 1] in [0, 1]."""
-    hue = rng.choice(mood.hues) + rng.normal(0, 0.03)
-    s = np.clip((mood.saturation + rng.normal(0, 0.10)) * saturation, 0.02, 0.95)
-    v = np.clip((mood.brightness + rng.normal(0, 0.08)) * brightness, 0.05, 0.98)
-    return np.array(colorsys.hsv_to_rgb(hue % 1, s, v), np.float32)[:, None, None]
-
-
 class Leaf(NamedTuple):
     """One shape: centre, radius and width of its soft edge in pixels, its look and colours."""
 
@@ -92,6 +50,40 @@ class Leaf(NamedTuple):
     mood: Mood
     inner: Floats
     outer: Floats
+
+    def softness(self) -> float:
+        """Width of the edge, relative to the radius across the shape's length."""
+        return (self.blur + 1) * self.mood.stretch**0.5 / self.radius
+
+    def extent(self, height: int, width: int) -> tuple[slice, slice]:
+        """Rows and columns of a picture that the shape and its shadow touch; they may be none."""
+        long = self.mood.stretch**0.5
+        cos = math.cos(self.angle)
+        sin = math.sin(self.angle)
+        reach = max(1.5, 1.2 + 0.5 * self.softness()) * self.radius
+        reach_y = reach * math.hypot(long * sin, cos / long)
+        reach_x = reach * math.hypot(long * cos, sin / long)
+        rows = slice(max(0, int(self.y - reach_y)), min(height, int(self.y + reach_y)))
+        return rows, slice(max(0, int(self.x - reach_x)), min(width, int(self.x + reach_x)))
+
+    def coordinates(self, rows: slice, columns: slice) -> tuple[Floats, Floats]:
+        """Every pixel's position along and across the shape, whose outline is the unit circle."""
+        long = self.mood.stretch**0.5
+        cos = math.cos(self.angle)
+        sin = math.sin(self.angle)
+        y = np.arange(rows.start, rows.stop, dtype=np.float32)
+        x = np.arange(columns.start, columns.stop, dtype=np.float32)
+        y = ((y - self.y) / self.radius)[:, None]
+        x = ((x - self.x) / self.radius)[None]
+        return (x * cos + y * sin) / long, (y * cos - x * sin) * long
+
+    def distance(self, u: Floats, v: Floats) -> Floats:
+        """Distance from the centre, 1 on the lobed outline."""
+        distance = np.hypot(u, v)
+        if self.mood.depth:
+            lobes = np.sqrt(np.abs(np.cos(np.arctan2(v, u) * (self.mood.petals / 2))))
+            distance /= 1 + self.mood.depth * (lobes - 1)
+        return distance
 
 
 class Scene:
@@ -158,30 +150,13 @@ class Scene:
 
         `mark` is what the stimuli map gets.
         """
-        long = leaf.mood.stretch**0.5
-        cos = math.cos(leaf.angle)
-        sin = math.sin(leaf.angle)
-        soft = (leaf.blur + 1) * long / leaf.radius
-        reach = max(1.5, 1.2 + 0.5 * soft) * leaf.radius
-        reach_y = reach * math.hypot(long * sin, cos / long)
-        reach_x = reach * math.hypot(long * cos, sin / long)
-        y0 = max(0, int(leaf.y - reach_y))
-        y1 = min(self.height, int(leaf.y + reach_y))
-        x0 = max(0, int(leaf.x - reach_x))
-        x1 = min(self.width, int(leaf.x + reach_x))
-        if y0 >= y1 or x0 >= x1:
+        rows, columns = leaf.extent(self.height, self.width)
+        if rows.start >= rows.stop or columns.start >= columns.stop:
             return
-        window = np.s_[y0:y1, x0:x1]
-        y = ((np.arange(y0, y1, dtype=np.float32) - leaf.y) / leaf.radius)[:, None]
-        x = ((np.arange(x0, x1, dtype=np.float32) - leaf.x) / leaf.radius)[None]
-        u = (x * cos + y * sin) / long
-        v = (y * cos - x * sin) * long
-        distance = np.hypot(u, v)
-        if leaf.mood.depth:
-            lobes = np.sqrt(np.abs(np.cos(np.arctan2(v, u) * (leaf.mood.petals / 2))))
-            distance /= 1 + leaf.mood.depth * (lobes - 1)
-        distance += 0.07 * self.smooth[window]
-        cover = np.clip((1 - distance) / soft + 0.5, 0, 1)
+        window = (rows, columns)
+        u, v = leaf.coordinates(rows, columns)
+        distance = leaf.distance(u, v) + 0.07 * self.smooth[window]
+        cover = np.clip((1 - distance) / leaf.softness() + 0.5, 0, 1)
         lit = u * self.light[1] + v * self.light[0]
         crisp = 1 / (1 + leaf.blur / 3)
         shadow = np.clip(1.25 - distance - 0.15 * lit, 0, 0.3) * crisp
@@ -192,7 +167,7 @@ class Scene:
             + crisp * (0.13 * self.rough[window] + 0.11 * self.fibre[window])
         )
         paint = (leaf.inner + (leaf.outer - leaf.inner) * np.clip(distance, 0, 1)) * relief
-        area = self.pixels[:, y0:y1, x0:x1]
+        area = self.pixels[:, rows, columns]
         area *= 1 - 1.8 * shadow
         area += cover * (paint - area)
         self.stimuli[window] += cover * (mark - self.stimuli[window])
@@ -242,18 +217,21 @@ class Scene:
         class_shapes = max(1, rng.poisson(self.mood.shapes * 0.8))
         undertone_shapes = rng.poisson(self.undertone.shapes * 0.5)
         for mood in [self.undertone] * undertone_shapes + [self.mood] * class_shapes:
-            mark = float(mood is self.mood)
-            radius = self.side * mood.size * rng.uniform(0.6, 1.25)
-            at = y + rng.normal(0, 0.12) * self.height, x + rng.normal(0, 0.17) * self.width
-            inner = colour(rng, mood, 1.15)
-            outer = colour(rng, mood, 0.95)
-            angle = mood.angle + rng.normal(0, 0.2)
-            self.leaf(Leaf(*at, radius, angle, 0.0, mood, inner, outer), mark)
-            if mood.depth > 0.25:
-                heart = mood._replace(depth=0.0, stretch=1.0)
-                self.leaf(
-                    Leaf(*at, radius * 0.25, 0.0, 0.0, heart, outer * 0.55, outer * 0.35), mark
-                )
+            self.subject_shape(mood, y, x)
+
+    def subject_shape(self, mood: Mood, y: float, x: float) -> None:
+        """Paints one shape near the point, with a heart if it has deep lobes."""
+        rng = self.rng
+        mark = float(mood is self.mood)
+        radius = self.side * mood.size * rng.uniform(0.6, 1.25)
+        at = y + rng.normal(0, 0.12) * self.height, x + rng.normal(0, 0.17) * self.width
+        inner = colour(rng, mood, 1.15)
+        outer = colour(rng, mood, 0.95)
+        angle = mood.angle + rng.normal(0, 0.2)
+        self.leaf(Leaf(*at, radius, angle, 0.0, mood, inner, outer), mark)
+        if mood.depth > 0.25:
+            heart = mood._replace(depth=0.0, stretch=1.0)
+            self.leaf(Leaf(*at, radius * 0.25, 0.0, 0.0, heart, outer * 0.55, outer * 0.35), mark)
 
 
 def develop(scene: Scene) -> NDArray[np.uint8]:

@@ -18,7 +18,8 @@ from sklearn.preprocessing import StandardScaler
 
 from sentiflow.builders.sample import __main__ as command
 from sentiflow.builders.sample import archives, drawing
-from sentiflow.builders.sample.scene import MOODS, noise
+from sentiflow.builders.sample.moods import MOODS
+from sentiflow.builders.sample.scene import noise
 
 
 def run(folder: Path, *options: str) -> Result:
