@@ -59,12 +59,7 @@ class Builder(CheckedBuilder):
         )
 
     def _example(self, prepared: Prepared) -> dict[str, Any]:
-        entry = prepared.entry
-        example: dict[str, Any] = {
-            "image": prepared.image,
-            "label": entry.label,
-            "filename": entry.filename,
-        }
+        example = prepared.features()
         if self.builder_config.storage == "original":
             example["stimuli_map"] = prepared.maps
         return example

@@ -51,12 +51,7 @@ def read(manual_dir: Path, split: str) -> tuple[Source, list[str]]:
         DatasetError: there is nothing of the kind, the list cannot be used, or there are not two
             classes.
     """
-    wanted = tuple(LAYOUTS) if split == "auto" else (split,)
-    layout = next((name for name in wanted if LAYOUTS[name][0](manual_dir)), None)
-    if layout is None:
-        raise DatasetError(
-            f"No dataset in {manual_dir}. Looked for {LOOKED_FOR} Wanted: {', '.join(wanted)}."
-        )
+    layout = _find_layout(manual_dir, split)
     source: Source = LAYOUTS[layout][1](manual_dir)
     labels = _sorted({entry.label for entries in source.splits.values() for entry in entries})
     if len(labels) < 2:
@@ -69,6 +64,16 @@ def read(manual_dir: Path, split: str) -> tuple[Source, list[str]]:
     source.notes.insert(0, f"{manual_dir}: {layout}, {len(labels)} classes: {counts} images.")
     source.facts["layout"] = layout
     return source, labels
+
+
+def _find_layout(manual_dir: Path, split: str) -> str:
+    wanted = tuple(LAYOUTS) if split == "auto" else (split,)
+    layout = next((name for name in wanted if LAYOUTS[name][0](manual_dir)), None)
+    if layout is None:
+        raise DatasetError(
+            f"No dataset in {manual_dir}. Looked for {LOOKED_FOR} Wanted: {', '.join(wanted)}."
+        )
+    return layout
 
 
 def _settle_splits(source: Source) -> None:
@@ -102,19 +107,18 @@ def _split_folders(root: Path) -> list[Path]:
 def _read_split_folders(root: Path) -> Source:
     source = Source({}, [], {}, [])
     folders = _split_folders(root)
-    labels = {
-        path.name
-        for folder in folders
-        if _SPLITS[folder.name] == "train"
-        for path in subfolders(folder)
-    }
+    labels = _training_classes(folders)
     for folder in folders:
         split = _SPLITS[folder.name]
-        entries = class_folders(
-            folder, root, source, labels=_sorted(labels), required=split == "train"
-        )
+        required = split == "train"
+        entries = class_folders(folder, root, source, labels=labels, required=required)
         source.splits.setdefault(split, []).extend(entries)
     return source
+
+
+def _training_classes(folders: Iterable[Path]) -> list[str]:
+    training = (folder for folder in folders if _SPLITS[folder.name] == "train")
+    return _sorted({path.name for folder in training for path in subfolders(folder)})
 
 
 def _read_class_folders(root: Path) -> Source:

@@ -39,18 +39,24 @@ class Builder(CheckedBuilder):
         A folder other than the one that was prepared is refused instead of ignored.
         """
         config = kwargs.get("download_config")
-        known = self.data_path / "metadata.json"
-        if config and config.manual_dir and known.exists():
-            built = json.loads(known.read_text(encoding="utf-8"))["folder"]
-            given = str(Path(config.manual_dir).resolve())
-            if built != given:
-                report_errors_in_one_line()
-                raise DatasetError(
-                    f"{self.data_path} was built from {built}."
-                    " Give another --data_dir for every set of photographs."
-                    f" Received: --manual_dir {given}"
-                )
+        if config and config.manual_dir:
+            self._check_folder(Path(config.manual_dir))
         super().download_and_prepare(**kwargs)
+
+    def _check_folder(self, manual_dir: Path) -> None:
+        """Refuses a folder other than the one that was prepared, if any was."""
+        metadata = self.data_path / "metadata.json"
+        if not metadata.exists():
+            return
+        built = json.loads(metadata.read_text(encoding="utf-8"))["folder"]
+        given = str(manual_dir.resolve())
+        if built != given:
+            report_errors_in_one_line()
+            raise DatasetError(
+                f"{self.data_path} was built from {built}."
+                " Give another --data_dir for every set of photographs."
+                f" Received: --manual_dir {given}"
+            )
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = {
@@ -71,5 +77,4 @@ class Builder(CheckedBuilder):
         return source
 
     def _example(self, prepared: Prepared) -> dict[str, Any]:
-        entry = prepared.entry
-        return {"image": prepared.image, "label": entry.label, "filename": entry.filename}
+        return prepared.features()

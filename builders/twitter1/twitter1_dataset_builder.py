@@ -51,10 +51,4 @@ class Builder(CheckedBuilder):
         return lists.read(manual_dir, homepage=_HOMEPAGE)
 
     def _example(self, prepared: Prepared) -> dict[str, Any]:
-        entry = prepared.entry
-        return {
-            "image": prepared.image,
-            "label": entry.label,
-            "filename": entry.filename,
-            **entry.features,
-        }
+        return prepared.features() | prepared.entry.features

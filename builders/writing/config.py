@@ -36,11 +36,7 @@ class StorageConfig(tfds.core.BuilderConfig):
     def __post_init__(self) -> None:
         self.require("storage", ("original", "raw", "jpeg"))
         self.require("on_bad_image", ("raise", "skip"))
-        if type(self.image_size) is not int or not 1 <= self.image_size <= 4096:
-            _refuse(
-                "image_size must be a whole number of 1 to 4096 pixels."
-                f" Received: {self.image_size!r}"
-            )
+        self._require_image_size()
         self.name = self.name or "_".join([self.stem(), *self.suffixes()])
         self.description = self.description or self.describe()
 
@@ -51,15 +47,19 @@ class StorageConfig(tfds.core.BuilderConfig):
                 f"{field} must be one of {', '.join(allowed)}. Received: {getattr(self, field)!r}"
             )
 
+    def _require_image_size(self) -> None:
+        if type(self.image_size) is not int or not 1 <= self.image_size <= 4096:
+            _refuse(
+                "image_size must be a whole number of 1 to 4096 pixels."
+                f" Received: {self.image_size!r}"
+            )
+
     def settings(self) -> dict[str, Any]:
         """The settings that differ from their defaults, as `tfds build --config` takes them."""
         inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
-        settings = [field for field in dataclasses.fields(self) if field.name not in inherited]
-        return {
-            field.name: getattr(self, field.name)
-            for field in settings
-            if getattr(self, field.name) != field.default
-        }
+        fields = [field for field in dataclasses.fields(self) if field.name not in inherited]
+        values = {field.name: getattr(self, field.name) for field in fields}
+        return {f.name: values[f.name] for f in fields if values[f.name] != f.default}
 
     def stem(self) -> str:
         """First part of the name, e.g. `raw256`."""
@@ -73,11 +73,9 @@ class StorageConfig(tfds.core.BuilderConfig):
         """One line for the catalogue."""
         if self.storage == "original":
             return "The files untouched (rare formats as PNG): any image size can be served."
-        form = (
-            "uncompressed pixels"
-            if self.storage == "raw"
-            else "JPEG of quality 95 without chroma subsampling"
-        )
+        form = "JPEG of quality 95 without chroma subsampling"
+        if self.storage == "raw":
+            form = "uncompressed pixels"
         return f"Resized to a short side of {int(self.image_size / CROP_FRACTION)} pixels, {form}."
 
     def feature(self) -> tfds.features.FeatureConnector:

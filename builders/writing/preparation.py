@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import csv
 import inspect
-import json
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,9 +25,9 @@ from .card import Card
 from .config import StorageConfig
 from .errors import DatasetError, report_errors_in_one_line
 from .locking import lock_folder, remove_dead_siblings
+from .quarantine import QUARANTINE, bad_message, write_quarantine
 from .storage import BadImage
 
-QUARANTINE = "quarantine.tsv"
 _MIN_SHARDS = 8
 _IMAGES_PER_SHARD = 1024
 _SMALLEST_SHARD = 16  # images
@@ -41,6 +39,14 @@ class Prepared(NamedTuple):
     entry: Entry
     image: bytes | np.ndarray
     maps: list[bytes | np.ndarray]
+
+    def features(self) -> dict[str, Any]:
+        """The features that every dataset has."""
+        return {
+            "image": self.image,
+            "label": self.entry.label,
+            "filename": self.entry.filename,
+        }
 
 
 class Checked(NamedTuple):
@@ -197,14 +203,9 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         """The records of a split in the order of its files, None for an image that is left out."""
         entries = shards.shuffled(split, self._source.splits[split])
         with contextlib.closing(parallel.ordered_map(self._check, entries)) as results:
-            for entry, image, record, bad in tfds.core.utils.tqdm(
-                results,
-                f"Writing {split}",
-                len(entries),
-                unit=" images",
-                leave=False,
-                mininterval=1.0,
-            ):
+            options = {"unit": " images", "leave": False, "mininterval": 1.0}
+            shown = tfds.core.utils.tqdm(results, f"Writing {split}", len(entries), **options)
+            for entry, image, record, bad in shown:
                 self._bad += bad
                 if image is not None:
                     self._card.add(split, entry.label, image)
@@ -282,19 +283,3 @@ def default_shards(source: Source) -> int:
     sizes = [len(entries) for entries in source.splits.values()] or [0]
     most = max(_MIN_SHARDS, -(-max(sizes) // _IMAGES_PER_SHARD))
     return max(1, min(min(sizes) // _SMALLEST_SHARD, most))
-
-
-def bad_message(bad: list[Bad], config: StorageConfig) -> str:
-    """Names every bad file, and what to do about them."""
-    settings = json.dumps(config.settings() | {"on_bad_image": "skip"})
-    lines = [f"{len(bad)} bad files or lines, nothing was written:"]
-    lines += [f"  {filename}: {reason}" for filename, reason in bad]
-    lines += [f"Repair or remove them, or leave them out with --config '{settings}'."]
-    return "\n".join(lines)
-
-
-def write_quarantine(path: Path, bad: list[Bad]) -> None:
-    """Writes a table of file names and reasons, separated by tabs."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, dialect="excel-tab", lineterminator="\n")
-        table.writerows([Bad._fields, *bad])
