@@ -31,9 +31,8 @@ _NAME = b"Sentiflow"
 _NAME_AT = 28
 _FACTS_AT = 40
 _BEGIN_AT = 60
-_FACTS = (
-    5  # height, width, first byte of the frame's height and width, pixels an interval, intervals
-)
+# Height, width, first byte of the frame's height and width, pixels an interval, intervals.
+_FACTS = 5
 _HEAD_PARTS = 3  # parts before the intervals: start, index and tables
 # RST0 to RST7 in turn, for as many intervals as any window has.
 _MARKERS = np.resize(np.arange(0xD0, 0xD8, dtype=np.uint8), 2**14)
