@@ -50,8 +50,9 @@ def print_table(timed: list[Stage], console: Console) -> None:
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """What `write` wrote, as a Markdown table with a line for each stream, and what it was measured on."""
+    # Rows of before say what a source did to make its windows.
     columns = (("plan",), ("windows", "cut", "decode", "places"), ("view",))
-    costs = (" / ".join(names) for names in columns)
+    costs = (names[0] for names in columns)
     headings = ("tier, storage", "work", *costs, "all", "images/s", "bytes/image")
     lines = []
     for key in dict.fromkeys((row["work"], row["tier"], row["storage"]) for row in rows):
