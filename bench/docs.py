@@ -42,6 +42,7 @@ def _of_rows(show: Callable[[list[Row]], str]) -> Callable[[Path], str]:
 
 TABLES: dict[str, Callable[[Path], str]] = {
     "headline": _of_rows(sentences.headline),
+    "summary": _of_rows(rates.summary),
     "throughput": _of_rows(rates.markdown),
     "start": _of_rows(starts.markdown),
     "build": _of_rows(builds.markdown),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from sentiflow import startup
+
+startup.command(__name__)
+
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence

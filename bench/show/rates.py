@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from ..harness.rows import Row
+from ..harness.rows import BASELINE, Row
 from .table import cells, pipes, remark, rich_table, setting
 
 HEADINGS = ("images/s", "spread", "x original", "first batch s", "CPU ms/image")
@@ -29,6 +29,20 @@ def print_tables(rows: Sequence[Row], console: Console) -> None:
         console.print(rich_table(title, headings, lines, statuses=statuses))
     if rows:
         console.print(setting(rows[0]), highlight=False, soft_wrap=True)
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """The first screen's table: the original generator, ours, and the fastest other loader."""
+    timed = [row for row in rows if row.status == "ok" and row.work == "augmented"]
+    peers = [row for row in timed if row.kind == "peer"]
+    best = max(peers, key=lambda row: row.images_per_second or 0.0, default=None)
+    shown = [
+        row for row in timed if row.contestant == BASELINE or row.kind == "ours" or row is best
+    ]
+    table = pipes(
+        ("contestant", *HEADINGS, "MiB"), [(row.contestant, *cells(row)) for row in shown]
+    )
+    return f"{table}\n\n{setting(rows[0])}"
 
 
 def markdown(rows: Sequence[Row]) -> str:

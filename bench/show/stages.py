@@ -54,8 +54,9 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
     Below it stands what it was measured on.
     """
+    # Rows of before say what a source did to make its windows.
     columns = (("plan",), ("windows", "cut", "decode", "places"), ("view",))
-    costs = (" / ".join(names) for names in columns)
+    costs = (names[0] for names in columns)
     headings = ("tier, storage", "work", *costs, "all", "images/s", "bytes/image")
     lines = []
     for key in dict.fromkeys((row["work"], row["tier"], row["storage"]) for row in rows):
