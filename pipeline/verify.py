@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
 from rich.console import Console

@@ -27,10 +27,11 @@ def command(settings, inputs, *more):
         "batch_size": inputs.batch_size,
         "image_size": inputs.image_size,
     }
-    pairs |= {"backbone_options": settings.backbone_options[0]}
-    options = [
-        f"--{name}={value}" for name, value in pairs.items() if not isinstance(value, bool)
-    ]  # flags are off
+    options = []
+    for name, value in pairs.items():
+        values = value if isinstance(value, tuple) else (value,)
+        # Flags are off.
+        options += [f"--{name}={item}" for item in values if not isinstance(item, bool)]
     return [*options, *map(str, more)]
 
 
