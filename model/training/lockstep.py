@@ -15,6 +15,7 @@ import gc
 import time
 from collections.abc import Callable
 
+import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import tensorflow as tf
 from rich.console import Console
 
