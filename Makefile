@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test smoke measure check types peers lock clean
+.PHONY: setup demo test quick smoke measure check types peers lock clean
 
 setup: $(READY)
 
@@ -21,6 +21,15 @@ demo: setup
 # Two processes: each loads TensorFlow, so more want more memory; what a file's tests share stays with one mostly.
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# What one wants to know after an edit, within a minute: style, types, and tests that need no photographs.
+QUICK := front/test_cli.py front/test_front_door.py pipeline/test_settings.py pipeline/test_draws.py \
+	pipeline/test_waiting.py model/test_metrics.py bench/test_docs.py
+
+quick: setup
+	$(BIN)/ruff check --quiet .
+	$(MAKE) --no-print-directory types
+	$(BIN)/python -m pytest -n 2 $(addprefix tests/,$(QUICK)) --deselect tests/pipeline/test_waiting.py::test_the_thread_ends_with_python
 
 # Ratios of speeds within one run, with generous floors.
 smoke: setup

@@ -48,7 +48,8 @@ def test_what_cannot_be_made_is_said(tmp_path):
     block = "<!-- {} a.json -->\nold\n<!-- end -->"
     assert "old" not in docs.fill(block.format("throughput"), tmp_path)
     assert "Not measured: a.json" in docs.fill(block.format("throughput"), tmp_path)
-    with pytest.raises(InputError, match=r"must be one of headline, summary, throughput.* Received: 'pie'"):
+    kinds = r"must be one of headline, summary, throughput.* Received: 'pie'"
+    with pytest.raises(InputError, match=kinds):
         docs.fill(block.format("pie"), tmp_path)
 
 
