@@ -21,7 +21,7 @@ def test_stages_name_where_the_time_goes(data_dir, tmp_path):
         }
         for storage in STORAGES
     }
-    assert list(streams["raw256"]) == ["plan", "cut", "view"]
+    assert list(streams["raw256"]) == ["plan", "windows", "view"]
     assert streams["raw256"]["view"]["bytes_per_image"] == 256 * 256 * 3 + 4  # pixels and a label
     *_, handed = (row for row in found if row["tier"] == "device")
     assert handed["stage"] == "places"
