@@ -5,8 +5,8 @@ import json
 import click.testing
 
 from sentiflow.bench import stages
-from sentiflow.bench.show import stages as show_stages
 from sentiflow.bench.harness.storages import STORAGES
+from sentiflow.bench.show import stages as show_stages
 
 
 def test_stages_name_where_the_time_goes(data_dir, tmp_path):
