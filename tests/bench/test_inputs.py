@@ -69,7 +69,7 @@ def test_a_module_that_fails_is_one_line_with_its_reason():
 
 def test_the_geometry_of_strangers_is_that_of_pipeline_and_builders():
     """Strangers' Pythons import neither room, so the numbers stand in each of the three."""
-    ours = pipeline.Settings()
+    ours = pipeline.Settings().evaluation()
     assert (ours.image_size, ours.crop_fraction) == (task.IMAGE_SIZE, task.CROP_FRACTION)
     assert ours.interpolation == task.INTERPOLATION
     for config in ("raw256", "jpeg256"):
