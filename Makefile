@@ -35,9 +35,10 @@ quick: setup
 smoke: setup
 	$(BIN)/python -m bench.smoke
 
-# All rows and tables of README.md and docs/, from the dataset in DATA_DIR; see the script.
+# All rows and tables of README.md and docs/, from the dataset in DATA_DIR, those of trained networks if WEIGHTS names a
+# file; see the script.
 measure: setup
-	bench/measure.sh $(or $(DATA_DIR),data) "$(MANUAL_DIR)"
+	WEIGHTS="$(WEIGHTS)" bench/measure.sh $(or $(DATA_DIR),data) "$(MANUAL_DIR)"
 
 check: setup
 	$(BIN)/pre-commit run --all-files

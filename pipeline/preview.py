@@ -7,7 +7,7 @@ from sentiflow import startup
 startup.command(__name__)
 
 import dataclasses
-import os
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +15,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from sentiflow import cli
+from sentiflow.files import write_atomically
 
 from .dataset import open as open_dataset
 from .pictures import Sheet
@@ -29,10 +30,15 @@ from .settings import InputError, Settings
 @click.option(
     "--views", default=5, type=click.IntRange(1, 20), help="Augmented views of each image."
 )
-@click.option("--out", required=True, type=click.Path(dir_okay=False), help="PNG to write.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="PNG to write.",
+)
 @cli.options(Settings, exclude=("batch_size", "preprocess", "cache", "last_batch"))
 def main(
-    dataset: str, data_dir: str, split: str, images: int, views: int, out: str, **values: Any
+    dataset: str, data_dir: str, split: str, images: int, views: int, out: Path, **values: Any
 ) -> None:
     """Draws a contact sheet: each image as stored, as validation and as training see it."""
     settings = dataclasses.replace(cli.build(Settings, values), preprocess="none", cache="none")
@@ -43,10 +49,9 @@ def main(
     titles = [
         f"{data.class_names[labels[i]]} · {files[i].rpartition('/')[2]}" for i in sheet.positions
     ]
-    partial = f"{out}.partial"
+    figure = draw(sheet, titles)
     try:
-        draw(sheet, titles).savefig(partial, format="png", dpi=100)
-        os.replace(partial, out)
+        write_atomically(out, lambda target: figure.savefig(target, format="png", dpi=100))
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from None
     click.echo(f"{len(titles)} images of {dataset} ({split}), {views} training views each: {out}")

@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import click
 import numpy as np
 from rich.console import Console
 from rich.progress import track
@@ -92,8 +93,11 @@ def read_index(paths: Sequence[str], *, storage: str) -> Records:
     """
     columns = index.read(paths)
     if columns is None:
+        folder = Path(paths[0]).parent
+        rule = f"{folder} has no index of its shards, like any dataset of a version before 1.1.0"
+        click.echo(f"{rule}; they are scanned once, and it is kept there.", err=True)
         columns = scan(paths)
-        keep(columns, Path(paths[0]).parent)
+        keep(columns, folder)
     return _records(columns, paths, storage)
 
 

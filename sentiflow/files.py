@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+PARTIAL = ".partial."  # what the names of incomplete files begin with
+
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Has `write` make a file beside `path`, then gives it that name.
@@ -18,9 +20,14 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # One name for each file: what a killed process left is overwritten by the next attempt.
-    temporary = path.with_name(f".partial.{path.name}")
+    temporary = path.with_name(f"{PARTIAL}{path.name}")
     write(temporary)
     os.replace(temporary, path)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a file is one that a killed process left incomplete."""
+    return path.name.startswith(PARTIAL)
 
 
 def write_json(path: Path, value: object) -> None:

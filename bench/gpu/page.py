@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from sentiflow.markdown import pipe_table
+
 from ..show.diagnosis import BELIEVED, KEPT
-from ..show.table import pipes
 from .rows import Measurement, read
 
 PACKAGES = ("python", "jax", "keras", "tensorflow", "torch")
@@ -217,7 +218,7 @@ def _table(rows: Sequence[Measurement], columns: Sequence[Column]) -> str:
     for row in rows:
         name = f"{row.name}, {row.variant}" if row.variant else row.name
         lines.append([name, str(row.batch_size or "-"), *(cell(row) for _, cell in used)])
-    return pipes(headings, lines)
+    return pipe_table(headings, lines)
 
 
 def machine(row: Measurement, *names: str) -> str:

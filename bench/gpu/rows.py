@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiflow import machine
+from sentiflow.files import write_json
 
 from ..harness.rows import environment
 from ..worker import clock
@@ -125,9 +126,7 @@ def keep(out: Path, measurement: Measurement) -> None:
     """
     others = [other for other in read(out / FILE) if other.key != measurement.key]
     values = [dataclasses.asdict(stored) for stored in (*others, measurement)]
-    partial = out / f".partial.{FILE}"
-    partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, out / FILE)
+    write_json(out / FILE, values)
     print(line(measurement), flush=True)
 
 

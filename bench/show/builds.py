@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from sentiflow.markdown import pipe_table
+
 from ..harness.builds import ONE
 from ..harness.rows import Row
-from .table import pipes, rich_table, setting
+from .table import rich_table, setting
 
 SPEED = ("images/s", "spread", "x one core", "CPU ms/image")
 HEADINGS = ("storage", "cores", *SPEED, "seconds", "MB on disk")
@@ -22,7 +24,7 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The same table for a page."""
-    return f"{pipes(HEADINGS, _lines(rows))}\n\n{setting(rows[0])}"
+    return f"{pipe_table(HEADINGS, _lines(rows))}\n\n{setting(rows[0])}"
 
 
 def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:

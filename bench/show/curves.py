@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from rich.console import Console
 
+from sentiflow.markdown import pipe_table
+
 from ..harness.grid import DEVICE, JPEG, MEMORY, ORIGINAL, RAW, Point, point_of
 from ..harness.rows import BASELINE, Row
 from .diagnosis import OCCUPIED, occupation
 from .figure import style_panel, write
-from .table import cells, pipes, setting
+from .table import cells, setting
 
 AXES = {
     "batch_size": "images in a batch",
@@ -137,7 +139,7 @@ def _table(rows: Sequence[Row], axis: str, title: str, cell: Cell, *, host: bool
     for (work, name), line in lines_of.items():
         figures = {getattr(point_of(row), axis): cell(row) for row in line}
         lines.append([work, name, *(figures.get(value, "-") for value in values)])
-    return f"**{title}, by {AXES[axis]}**\n\n{pipes(headings, lines, texts=2)}"
+    return f"**{title}, by {AXES[axis]}**\n\n{pipe_table(headings, lines, texts=2)}"
 
 
 def _label(value: int | str) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from sentiflow.markdown import pipe_table
+
 from ..harness.rows import Row
-from .table import pipes, rich_table, setting
+from .table import rich_table, setting
 
 HEADINGS = ("work", "contestant", "images", "anonymous MiB", "total MiB", "images/s")
 
@@ -20,7 +22,7 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The same table as Markdown, and what it was measured on."""
-    return f"{pipes(HEADINGS, map(_cells, rows), texts=2)}\n\n{setting(rows[-1])}"
+    return f"{pipe_table(HEADINGS, map(_cells, rows), texts=2)}\n\n{setting(rows[-1])}"
 
 
 def _cells(row: Row) -> tuple[str, ...]:

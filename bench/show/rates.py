@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from sentiflow.markdown import pipe_table
+
 from ..harness.rows import BASELINE, Row
-from .table import cells, pipes, remark, rich_table, setting
+from .table import cells, remark, rich_table, setting
 
 HEADINGS = ("images/s", "spread", "x original", "first batch s", "CPU ms/image")
 
@@ -39,7 +41,7 @@ def summary(rows: Sequence[Row]) -> str:
     shown = [
         row for row in timed if row.contestant == BASELINE or row.kind == "ours" or row is best
     ]
-    table = pipes(
+    table = pipe_table(
         ("contestant", *HEADINGS, "MiB"), [(row.contestant, *cells(row)) for row in shown]
     )
     return f"{table}\n\n{setting(rows[0])}"
@@ -51,7 +53,7 @@ def markdown(rows: Sequence[Row]) -> str:
     lines = [(row.work, row.contestant, *cells(row)) for row in timed]
     notes = dict.fromkeys(f"* {row.contestant}: {row.deviation}" for row in timed if row.deviation)
     parts = [
-        pipes(("work", "contestant", *HEADINGS, "MiB"), lines, texts=2),
+        pipe_table(("work", "contestant", *HEADINGS, "MiB"), lines, texts=2),
         "\n".join(notes),
         setting(rows[0]),
     ]

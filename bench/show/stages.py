@@ -8,7 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from .table import pipes, rich_table
+from sentiflow.markdown import pipe_table
+
+from .table import rich_table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,4 +77,4 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     machine = rows[0]["environment"]
     commit = rows[0]["commit"] or "none"
     setting = f"CPU ms/image. {machine['cpu']}, {machine['cores']} cores; commit {commit}"
-    return f"{pipes(headings, lines, texts=2)}\n\n{setting}"
+    return f"{pipe_table(headings, lines, texts=2)}\n\n{setting}"

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from sentiflow.markdown import pipe_table
+
 from ..harness.rows import Row
-from .table import pipes, rich_table, setting
+from .table import rich_table, setting
 
 HEADINGS = ("work", "contestant", "imports s", "first batch s", "both s", "allowed s")
 
@@ -35,7 +37,7 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The same table for a page."""
-    return f"{pipes(HEADINGS, _lines(rows), texts=2)}\n\n{setting(rows[-1])}"
+    return f"{pipe_table(HEADINGS, _lines(rows), texts=2)}\n\n{setting(rows[-1])}"
 
 
 def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:

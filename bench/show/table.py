@@ -1,4 +1,4 @@
-"""The one writer of Markdown tables, the one of tables on a terminal, and the cells of a row."""
+"""The one writer of tables on a terminal, and the cells of a row."""
 
 from __future__ import annotations
 
@@ -9,19 +9,6 @@ from rich.table import Table
 from ..harness.rows import Row
 
 
-def pipes(headings: Sequence[str], lines: Iterable[Sequence[str]], *, texts: int = 1) -> str:
-    """A Markdown table of lines of cells.
-
-    Args:
-        headings: of the columns.
-        lines: a cell for each heading.
-        texts: number of first columns that hold text, to the left; the others hold numbers, to the
-            right.
-    """
-    ruler = ["---"] * texts + ["---:"] * (len(headings) - texts)
-    return "\n".join(f"| {' | '.join(line)} |" for line in (headings, ruler, *lines))
-
-
 def rich_table(
     title: str,
     headings: Sequence[str],
@@ -30,7 +17,16 @@ def rich_table(
     texts: int = 1,
     statuses: Sequence[str] = (),
 ) -> Table:
-    """The same for a terminal; `statuses`, one for each line, stand in a last column that folds."""
+    """A table of lines of cells for a terminal.
+
+    Args:
+        title: line above it.
+        headings: of the columns.
+        lines: a cell for each heading.
+        texts: number of first columns that hold text, to the left; the others hold numbers, to the
+            right.
+        statuses: one for each line, for a last column that folds.
+    """
     table = Table(title=title, title_justify="left")
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="left" if i < texts else "right", no_wrap=i == 0)

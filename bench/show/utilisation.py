@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from rich.console import Console
 
+from sentiflow.markdown import pipe_table
+
 from ..harness.rows import Row
 from . import diagnosis
 from .diagnosis import LEVELS, MEANINGS, fastest_kept
 from .figure import colour_of, style_panel, write
-from .table import cells, percent, pipes, rich_table, setting
+from .table import cells, percent, rich_table, setting
 
 LIMITS = ("limited by", "lifted by")
 STEP_COSTS = ("images/s", "spread", "CPU ms/image", "device MiB")
@@ -51,7 +53,7 @@ def markdown(rows: Sequence[Row]) -> str:
     timed = [row for row in rows if row.status == "ok"]
     works = dict.fromkeys(row.work for row in rows)
     tables = [_contents([row for row in timed if row.work == work]) for work in works]
-    parts = [f"**{table.title}**\n\n{pipes(table.headings, table.lines)}" for table in tables]
+    parts = [f"**{table.title}**\n\n{pipe_table(table.headings, table.lines)}" for table in tables]
     return "\n\n".join([*parts, *_legend(tables), setting(rows[0])])
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from sentiflow import cli
+from sentiflow.files import is_partial
 from sentiflow.machine import cores
 
 from .archives import DATASETS, EMOTIONROI_SIZE, TWITTER1_SIZE, emotionroi, twitter1
@@ -33,13 +34,13 @@ def claim(folder: Path, mark: str) -> None:
             raise click.UsageError(
                 f"{folder} holds another sample ({present}; not {mark}). Name another folder."
             )
-    elif folder.exists() and any(not path.name.endswith(".part") for path in folder.iterdir()):
+    elif folder.exists() and not all(map(is_partial, folder.iterdir())):
         raise click.UsageError(
             f"{folder} holds files that are not a sample. Name a new or an empty folder."
         )
     save(folder / MARK, mark.encode())
-    for part in folder.rglob("*.part"):  # of a run that was killed
-        part.unlink(missing_ok=True)
+    for leftover in filter(is_partial, folder.rglob("*")):  # of a run that was killed
+        leftover.unlink(missing_ok=True)
 
 
 @click.command(cls=cli.Command)

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
+from sentiflow.files import write_atomically
+
 from .archives import DATASETS, Photo
 from .moods import MOODS
 from .scene import develop, paint
@@ -65,10 +67,7 @@ def draw(seed: int, photo: Photo) -> tuple[bytes, bytes]:
 
 def save(path: Path, content: bytes) -> None:
     """Writes the whole file or, when killed, none of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    write_atomically(path, lambda target: target.write_bytes(content))
 
 
 def draw_files(folder: Path, seed: int, photo: Photo) -> None:

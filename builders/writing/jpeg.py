@@ -35,8 +35,8 @@ from PIL import Image, ImageFile
 
 QUALITY = 95
 BLOCK = 8  # pixels, side of a block; without chroma subsampling it is the unit that is coded
-_WORD = 8  # bytes
-_NAME = b"Sentiflow".ljust(12, b"\0")
+WORD = 8  # bytes
+NAME = b"Sentiflow".ljust(12, b"\0")
 _MAX_INTERVALS = 16_000  # a segment has room for 65,533 bytes
 _MAX_BYTES_PER_PIXEL = 10  # 26 bits for each of three values
 _SOF0 = 0xC0
@@ -45,7 +45,7 @@ _APP15 = 0xEF
 
 # Bytes of Pillow's buffer, of which memory is taken up as it is written to. A file with Huffman
 # tables of its own must fit in.
-_BUFFER = 2**26
+BUFFER = 2**26
 _buffer_lock = threading.Lock()
 _buffer_users: list[int] = []  # for each encoder at work, the size that it found
 
@@ -63,17 +63,17 @@ def encode(pixels: np.ndarray) -> bytes:
     start = _fill(data[:jfif], behind=True)
     tables = _fill(data[jfif:scan])
     intervals, sizes = _align(np.frombuffer(data, np.uint8)[scan:])
-    length = _round_up(4 + len(_NAME) + 4 * (5 + len(sizes) + 4))
-    begin = np.cumsum([0, len(start), length, len(tables), *sizes]) // _WORD
+    length = _round_up(4 + len(NAME) + 4 * (5 + len(sizes) + 4))
+    begin = np.cumsum([0, len(start), length, len(tables), *sizes]) // WORD
     facts = [height, width, len(start) + len(tables) - (scan - frame), blocks * BLOCK, len(sizes)]
-    index = _NAME + np.array([*facts, *begin], "<i4").tobytes()
+    index = NAME + np.array([*facts, *begin], "<i4").tobytes()
     head = bytes([0xFF, _APP15]) + (length - 2).to_bytes(2, "big")
     return start + (head + index).ljust(length, b"\0") + tables + intervals
 
 
 def _compress(pixels: np.ndarray, blocks: int) -> bytes:
     """Pillow's JPEG of a picture, uint8 [h, w, 3], with a restart marker after so many blocks."""
-    own_tables = _MAX_BYTES_PER_PIXEL * pixels.shape[0] * pixels.shape[1] <= _BUFFER
+    own_tables = _MAX_BYTES_PER_PIXEL * pixels.shape[0] * pixels.shape[1] <= BUFFER
     # Into a real file, Pillow encodes without holding Python's lock.
     with _large_buffer(), tempfile.TemporaryFile() as file:
         Image.fromarray(pixels).save(
@@ -90,10 +90,10 @@ def _compress(pixels: np.ndarray, blocks: int) -> bytes:
 
 @contextlib.contextmanager
 def _large_buffer() -> Iterator[None]:
-    """Gives Pillow a buffer of `_BUFFER` bytes as long as any thread is inside."""
+    """Gives Pillow a buffer of `BUFFER` bytes as long as any thread is inside."""
     with _buffer_lock:
         _buffer_users.append(ImageFile.MAXBLOCK)
-        ImageFile.MAXBLOCK = _BUFFER
+        ImageFile.MAXBLOCK = BUFFER
     try:
         yield
     finally:
@@ -137,7 +137,7 @@ def _align(coded: np.ndarray) -> tuple[bytes, np.ndarray]:
     """The intervals filled to whole words, and how many bytes each then has."""
     markers = np.flatnonzero((coded[:-1] == 0xFF) & (coded[1:] != 0))
     sizes = np.diff(markers + 2, prepend=0)
-    gaps = -sizes % _WORD
+    gaps = -sizes % WORD
     return np.insert(coded, np.repeat(markers, gaps), 0xFF).tobytes(), sizes + gaps
 
 
@@ -152,4 +152,4 @@ def _fill(part: bytes, *, behind: bool = False) -> bytes:
 
 
 def _round_up(size: int) -> int:
-    return -(-size // _WORD) * _WORD
+    return -(-size // WORD) * WORD

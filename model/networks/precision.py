@@ -48,11 +48,11 @@ def device() -> str:
 def _device_has_bfloat16() -> bool:
     kind = device()
     if kind == "GPU":
-        return all(capability >= (8, 0) for capability in _compute_capabilities())
-    return kind == "TPU" or (kind == "CPU" and _cpu_has_amx())
+        return all(capability >= (8, 0) for capability in compute_capabilities())
+    return kind == "TPU" or (kind == "CPU" and cpu_has_amx())
 
 
-def _compute_capabilities() -> list[tuple[int, int]]:
+def compute_capabilities() -> list[tuple[int, int]]:
     """NVIDIA compute capability (major, minor) of every GPU; (0, 0) where none is stated."""
     if keras.backend.backend() == "jax":
         import jax
@@ -70,6 +70,7 @@ def _compute_capabilities() -> list[tuple[int, int]]:
     ]
 
 
-def _cpu_has_amx() -> bool:
+def cpu_has_amx() -> bool:
+    """Whether the processor multiplies bfloat16 matrices in hardware."""
     info = Path("/proc/cpuinfo")
     return info.exists() and "amx_bf16" in info.read_text()

@@ -1,4 +1,4 @@
-"""Charts of the report: what the templates draw as inline SVG, with HTML for all text.
+"""Charts of a run: what the templates draw as inline SVG, and `plots` as PNG.
 
 A plot is 100 wide and 100 high, y downwards, however large it is on the screen; lines and text keep
 their size.
@@ -13,11 +13,13 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from ..scores.metrics import Calibration
+from ..training.history import EpochRow
 
 # Steps between ticks that are easy to read, times a power of ten.
 STEPS = (1, 2, 2.5, 5, 10)
 
 Text = Callable[[float], str]
+Points = list[tuple[float, float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,20 +66,29 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """All that the template needs.
+    """All that is needed to draw it.
 
-    Paths are pairs (role, SVG path), bars (role, x, y, width, height).
+    Attributes:
+        title: what is measured.
+        label: what a screen reader says.
+        x: axis of the columns.
+        y: axis of the values.
+        x_name: what the columns are.
+        columns: the values as text, from left to right.
+        lines: pairs (role, points), a point being (x, y).
+        bars: (role, x, y, width, height).
+        guide: name and points of a line to compare with.
     """
 
     title: str
-    label: str  # what a screen reader says
+    label: str
     x: Axis
     y: Axis
     x_name: str
     columns: list[Column]
-    paths: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    lines: list[tuple[str, Points]] = dataclasses.field(default_factory=list)
     bars: list[tuple[str, float, float, float, float]] = dataclasses.field(default_factory=list)
-    guide: tuple[str, str] | None = None  # name and path of a line to compare with
+    guide: tuple[str, Points] | None = None
 
     @property
     def legend(self) -> dict[str, str]:
@@ -144,7 +155,7 @@ def by_epoch(
         y=y,
         x_name="epoch",
         columns=columns,
-        paths=[(line.role, _path(line.values, x, y)) for line in lines],
+        lines=[(line.role, _points(line.values, x, y)) for line in lines],
     )
 
 
@@ -163,13 +174,29 @@ def _epoch_column(epoch: int, lines: Sequence[Line], x: Axis, y: Axis, text: Tex
     return Column(x.position(epoch - 0.5), width, f"epoch {epoch}", marks)
 
 
-def _path(values: Sequence[float], x: Axis, y: Axis) -> str:
-    points = [
-        f"{x.position(epoch)} {round(100 - y.position(value), 2)}"
+def _points(values: Sequence[float], x: Axis, y: Axis) -> Points:
+    return [
+        (x.position(epoch), round(100 - y.position(value), 2))
         for epoch, value in enumerate(values, 1)
     ]
-    # A line without length is drawn as a dot, its ends being round.
-    return "M" + ("L".join(points) if len(points) > 1 else f"{points[0]}h0")
+
+
+def learning_curves(history: Sequence[EpochRow], held_out: str) -> list[Chart]:
+    """Accuracy and loss by epoch, training beside the split that was held out."""
+    share = value_axis(0.0, 1.0, text=percent, ticks=5)
+    losses = [loss for row in history for loss in (row.loss, row.val_loss)]
+    loss = value_axis(0.0, max(losses), text=plain, ticks=5)
+    return [
+        by_epoch("Accuracy", _pair(history, held_out, "accuracy"), y=share, text="{:.1%}".format),
+        by_epoch("Loss", _pair(history, held_out, "loss"), y=loss, text="{:.4f}".format),
+    ]
+
+
+def _pair(history: Sequence[EpochRow], held_out: str, measure: str) -> list[Line]:
+    return [
+        Line("training", "train", [getattr(row, measure) for row in history]),
+        Line(held_out, "held-out", [getattr(row, f"val_{measure}") for row in history]),
+    ]
 
 
 def reliability(calibration: Calibration) -> tuple[Chart, Chart]:
@@ -203,7 +230,7 @@ def reliability(calibration: Calibration) -> tuple[Chart, Chart]:
         )
         counted.append(Column(left, width, heading, [number]))
     label = f"Accuracy by confidence; expected calibration error {calibration.error:.3f}."
-    guide = ("perfect calibration", "M0 100L100 0")
+    guide = ("perfect calibration", [(0.0, 100.0), (100.0, 0.0)])
     return (
         Chart("Accuracy", label, share, share, "confidence", accurate, bars=bars, guide=guide),
         Chart(

@@ -9,8 +9,8 @@ from typing import Any
 import jinja2
 
 from sentiflow.files import write_atomically
+from sentiflow.machine import version
 
-from ..training.record import version
 from . import comparison
 
 REPORT = "report.html"

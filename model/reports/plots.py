@@ -1,4 +1,4 @@
-"""Pictures of a run: learning curves, confusion matrix, reliability diagram."""
+"""Pictures of a run as PNG: the charts of its page, and its confusion matrix."""
 
 from __future__ import annotations
 
@@ -8,47 +8,77 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import PercentFormatter
 
 from sentiflow.files import write_atomically
 
-from ..scores.metrics import Calibration
-from ..training.history import EpochRow
+from .charts import Chart
 
-TRAIN = "#3b6fb6"
-HELD_OUT = "#d9662b"
-MUTED = "#8a8f98"
+# By role, as in the page's style sheet on paper.
+COLORS = {"train": "#7d848f", "held-out": "#1f57c3", "muted": "#b9bec6", "guide": "#5b6270"}
+FADED = 0.5  # opacity of bars
 DPI = 150
 
 
-def draw_curves(history: Sequence[EpochRow], path: Path, *, title: str, held_out: str) -> None:
-    """Accuracy and loss by epoch, training beside the split that was held out, as PNG."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
+def draw_charts(charts: Sequence[Chart], path: Path, *, title: str, stacked: bool = False) -> None:
+    """Charts as PNG: beside each other or, the first being the tallest, below each other.
+
+    Args:
+        charts: at least one.
+        path: file to write.
+        title: lines above the picture.
+        stacked: whether they stand below each other and share their x axis.
+    """
+    figure = Figure(figsize=(5, 5.8) if stacked else (10, 4), layout="constrained")
     figure.suptitle(title, fontsize=11)
-    epochs = [row.epoch for row in history]
-    for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
-        marker = "o" if len(epochs) < 3 else None
-        axes.plot(
-            epochs,
-            [getattr(row, name) for row in history],
-            color=TRAIN,
-            marker=marker,
-            label="train (augmented)",
-        )
-        axes.plot(
-            epochs,
-            [getattr(row, f"val_{name}") for row in history],
-            color=HELD_OUT,
-            marker=marker,
-            label=held_out,
-        )
-        axes.set(title=name, xlabel="epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(frameon=False)
-        _plain(axes)
-        if name == "accuracy":
-            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    heights = (3,) + (1,) * (len(charts) - 1)
+    panels = (
+        figure.subplots(len(charts), 1, sharex=True, height_ratios=heights)
+        if stacked
+        else figure.subplots(1, len(charts))
+    )
+    for chart, axes in zip(charts, panels, strict=True):
+        _draw(chart, axes)
+        if stacked:
+            axes.label_outer()
     _save(figure, path)
+
+
+def _draw(chart: Chart, axes: Axes) -> None:
+    """A chart on axes that are 100 wide and 100 high, y downwards, as the chart counts."""
+    axes.set(xlim=(0, 100), ylim=(100, 0), title=chart.title, xlabel=chart.x_name)
+    axes.set_xticks(
+        [chart.x.position(value) for value, _ in chart.x.ticks],
+        [text for _, text in chart.x.ticks],
+    )
+    axes.set_yticks(
+        [100 - chart.y.position(value) for value, _ in chart.y.ticks],
+        [text for _, text in chart.y.ticks],
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for role, left, top, width, height in chart.bars:
+        color = COLORS[role]
+        axes.add_patch(Rectangle((left, top), width, height, fc=color, ec="white", alpha=FADED))
+    for role, points in chart.lines:
+        marker = "o" if len(points) < 3 else None
+        axes.plot(*zip(*points, strict=True), color=COLORS[role], marker=marker, clip_on=False)
+    if chart.guide:
+        _, points = chart.guide
+        axes.plot(*zip(*points, strict=True), color=COLORS["guide"], linestyle="--", linewidth=1)
+    handles, names = _legend(chart)
+    if names:
+        axes.legend(handles, names, frameon=False)
+
+
+def _legend(chart: Chart) -> tuple[list[Patch], list[str]]:
+    """Handles and names of what a chart shows, in the order of the page's legend."""
+    roles = {name: role for name, role in chart.legend.items() if role not in ("muted", "guide")}
+    if chart.guide:
+        roles[chart.guide[0]] = "guide"
+    return [Patch(color=COLORS[role]) for role in roles.values()], list(roles)
 
 
 def draw_confusion(matrix: np.ndarray, class_names: list[str], path: Path, *, title: str) -> None:
@@ -69,7 +99,7 @@ def draw_confusion(matrix: np.ndarray, class_names: list[str], path: Path, *, ti
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
         text = f"{share:.0%}\n{matrix[row, column]}" if share else "0"
-        color = "white" if share > 0.55 else "black" if share else MUTED
+        color = "white" if share > 0.55 else "black" if share else COLORS["train"]
         axes.text(column, row, text, ha="center", va="center", fontsize=9, color=color)
     ticks = range(len(class_names))
     axes.set_xticks(ticks, class_names, rotation=40, ha="right", rotation_mode="anchor")
@@ -82,50 +112,6 @@ def draw_confusion(matrix: np.ndarray, class_names: list[str], path: Path, *, ti
     bar.set_label("share of the true class")
     bar.outline.set_visible(False)
     _save(figure, path)
-
-
-def draw_calibration(calibration: Calibration, path: Path, *, title: str) -> None:
-    """Reliability diagram as PNG: accuracy by confidence, and the images of each confidence."""
-    figure = Figure(figsize=(5, 5.8), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    bins = len(calibration.images)
-    edges = np.arange(bins) / bins
-    filled = calibration.images > 0
-    above.plot(
-        (0, 1), (0, 1), color=MUTED, linestyle="--", linewidth=1, label="perfectly calibrated"
-    )
-    above.bar(
-        edges,
-        calibration.accuracy,
-        1 / bins,
-        align="edge",
-        color=TRAIN,
-        edgecolor="white",
-        label="accuracy",
-    )
-    above.plot(
-        calibration.confidence[filled],
-        calibration.accuracy[filled],
-        "o",
-        color=HELD_OUT,
-        label="mean confidence of bin",
-    )
-    figure.suptitle(f"{title}\nexpected calibration error {calibration.error:.3f}", fontsize=11)
-    above.set(ylabel="accuracy", ylim=(0, 1.02))
-    above.legend(frameon=False, loc="upper left", fontsize=9)
-    below.bar(edges, calibration.images, 1 / bins, align="edge", color=MUTED, edgecolor="white")
-    below.set(
-        xlabel="confidence (probability of the predicted class)", ylabel="images", xlim=(0, 1)
-    )
-    for axes in (above, below):
-        _plain(axes)
-    _save(figure, path)
-
-
-def _plain(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
-    axes.set_axisbelow(True)
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -13,9 +13,11 @@ from typing import Any
 from rich.table import Table
 
 from sentiflow.files import write_atomically, write_json
+from sentiflow.markdown import pipe_table
 
-from ..training.record import METRICS, read_record
-from .rows import ResultRow, RunLabels
+from ..training.outcome import read_outcome
+from ..training.record import Environment, read_record
+from .rows import PACKAGES, ResultRow, RunLabels
 
 RESULTS = "results.json"
 TABLE = "table.md"
@@ -70,8 +72,7 @@ def make_row(folder: Path, out: Path, labels: RunLabels) -> ResultRow:
         labels: what the run is in the set.
     """
     record = read_record(out)
-    metrics = json.loads((out / METRICS).read_text())
-    split = record.final_split
+    outcome = read_outcome(out)
     splits = record.dataset.splits
     is_twitter = record.dataset.name.startswith("twitter1/")
     return ResultRow(
@@ -87,21 +88,25 @@ def make_row(folder: Path, out: Path, labels: RunLabels) -> ResultRow:
         seed=record.inputs.seed,
         agreement=record.inputs.agreement if is_twitter else None,
         fold=record.inputs.fold,
-        split=split,
-        images=splits[split],
+        split=outcome.split,
+        images=splits[outcome.split],
         dataset_images=sum(images for name, images in splits.items() if name != "all"),
-        accuracy=metrics[split]["accuracy"],
-        macro_f1=metrics[split]["macro_f1"],
-        loss=metrics[split]["loss"],
-        best_epoch=metrics["best_epoch"],
-        seconds=metrics["seconds_training"],
+        accuracy=outcome.figures.accuracy,
+        macro_f1=outcome.figures.macro_f1,
+        loss=outcome.figures.loss,
+        best_epoch=outcome.best_epoch,
+        seconds=outcome.seconds_training,
         run=out.relative_to(folder).as_posix(),
-        environment={
-            "backend": record.environment.backend,
-            "precision": record.environment.precision,
-            "device": record.environment.device,
-        },
+        environment=_facts(record.environment),
     )
+
+
+def _facts(environment: Environment) -> dict[str, Any]:
+    facts = dataclasses.asdict(environment)
+    versions = facts.pop("versions")
+    names = ("backend", "precision", "device", "cpu", "cores", "commit")
+    packages = {name: versions[name] for name in PACKAGES if name in versions}
+    return {name: facts[name] for name in names} | packages
 
 
 def read_rows(path: Path) -> list[ResultRow]:
@@ -198,22 +203,17 @@ def notes(rows: Sequence[ResultRow]) -> list[str]:
 
 def as_markdown(rows: Sequence[ResultRow]) -> str:
     """The table, what others published on these datasets, and the notes."""
-    parts = [_markdown(COLUMNS, [cells(group) for group in gather(rows)])]
+    parts = [pipe_table(COLUMNS, [cells(group) for group in gather(rows)], texts=len(COLUMNS))]
     literature = published({row.dataset_name for row in rows})
     if literature:
         columns = ("method", "dataset", "protocol", "accuracy", "source")
         shown = [row | {"accuracy": f"{float(row['accuracy']):.1%}"} for row in literature]
-        table = _markdown(columns, [[row[name] for name in columns] for row in shown])
+        lines = [[row[name] for name in columns] for row in shown]
+        table = pipe_table(columns, lines, texts=len(columns))
         parts.append(f"As reported, not rerun:\n\n{table}")
     parts += [f"* {note}" for note in notes(rows)]
+    parts += sorted({row.machine for row in rows} - {""})
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [columns, ["---"] * len(columns), *lines]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows
-    )
 
 
 def as_table(rows: Sequence[ResultRow]) -> Table:

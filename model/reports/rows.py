@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+PACKAGES = ("python", "keras", "tensorflow", "jax")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResultRow:
@@ -28,7 +30,8 @@ class ResultRow:
         best_epoch: the one with the lowest val_loss, from 1.
         seconds: of training.
         run: the run's folder, relative to the set's.
-        environment: backend, precision and device by these names.
+        environment: backend, precision, device, processor, cores, versions and commit by these
+            names; of runs of 0.1.0, the first three.
     """
 
     experiment: int | str | None
@@ -55,7 +58,7 @@ class ResultRow:
     best_epoch: int
     seconds: float
     run: str
-    environment: dict[str, str]
+    environment: dict[str, Any]
 
     def __post_init__(self) -> None:
         if not 0 <= self.accuracy <= 1:
@@ -81,6 +84,16 @@ class ResultRow:
     def network(self) -> str:
         """What was trained, in words."""
         return f"{self.backbone}, {self.weights} weights, {self.head} head, recipe {self.recipe}"
+
+    @property
+    def machine(self) -> str:
+        """What trained it, in words; empty of runs of 0.1.0."""
+        if "cpu" not in self.environment:
+            return ""
+        facts = self.environment
+        versions = [f"{name} {facts[name]}" for name in PACKAGES if name in facts]
+        hardware = f"{facts['device']}, {facts['cpu']}, {facts['cores']} cores"
+        return f"{hardware}; {', '.join(versions)}; commit {facts['commit'] or 'none'}"
 
     @property
     def line(self) -> tuple[Any, ...]:

@@ -100,25 +100,8 @@ def _of_history(record: Record, history: list[EpochRow]) -> dict[str, Any]:
         "seconds": sum(seconds),
         "speed": speed,
         "bottleneck": _bottleneck(waiting),
-        "curves": _learning_curves(record, history, held_out),
+        "curves": charts.learning_curves(history, held_out),
     }
-
-
-def _learning_curves(record: Record, history: list[EpochRow], held_out: str) -> list[charts.Chart]:
-    def lines(name: str) -> list[charts.Line]:
-        training = charts.Line("training", "train", [getattr(row, name) for row in history])
-        return [
-            training,
-            charts.Line(held_out, "held-out", [getattr(row, f"val_{name}") for row in history]),
-        ]
-
-    share = charts.value_axis(0.0, 1.0, text=charts.percent, ticks=5)
-    losses = [value for line in lines("loss") for value in line.values]
-    loss = charts.value_axis(0.0, max(losses), text=charts.plain, ticks=5)
-    return [
-        charts.by_epoch("Accuracy", lines("accuracy"), y=share, text=percent),
-        charts.by_epoch("Loss", lines("loss"), y=loss, text="{:.4f}".format),
-    ]
 
 
 def _speed_charts(history: list[EpochRow]) -> list[charts.Chart]:

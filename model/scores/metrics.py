@@ -54,6 +54,16 @@ def calibration(
 
 
 @dataclasses.dataclass(frozen=True)
+class Figures:
+    """The four figures that sum an evaluation up; see `Scores`."""
+
+    accuracy: float
+    loss: float
+    macro_f1: float
+    expected_calibration_error: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Scores:
     """All figures of an evaluation, every image counted once.
 
@@ -76,14 +86,9 @@ class Scores:
     confusion_matrix: list[list[int]]
 
     @property
-    def figures(self) -> dict[str, float]:
-        """The four figures that sum it up, by name."""
-        return {
-            "accuracy": self.accuracy,
-            "loss": self.loss,
-            "macro_f1": self.macro_f1,
-            "expected_calibration_error": self.expected_calibration_error,
-        }
+    def figures(self) -> Figures:
+        """The four figures that sum it up."""
+        return Figures(self.accuracy, self.loss, self.macro_f1, self.expected_calibration_error)
 
 
 def score(probabilities: np.ndarray, labels: np.ndarray, class_names: list[str]) -> Scores:

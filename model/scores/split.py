@@ -15,7 +15,7 @@ import tensorflow as tf
 from sentiflow import pipeline
 from sentiflow.files import write_atomically, write_json
 
-from ..reports import plots
+from ..reports import charts, plots
 from ..training.record import Record
 from . import metrics
 from .metrics import Scores
@@ -105,7 +105,9 @@ def _draw(
     matrix = np.array(scores.confusion_matrix)
     confusion = folder / f"confusion-{suffix}.png"
     plots.draw_confusion(matrix, evaluation.class_names, confusion, title=title)
-    plots.draw_calibration(calibration, folder / f"calibration-{suffix}.png", title=title)
+    error = f"{title}\nexpected calibration error {calibration.error:.3f}"
+    diagram = charts.reliability(calibration)
+    plots.draw_charts(diagram, folder / f"calibration-{suffix}.png", title=error, stacked=True)
 
 
 def file_suffix(record: Record, evaluation: Evaluation) -> str:
@@ -193,7 +195,6 @@ def _write_predictions(
 def summary(evaluation: Evaluation) -> str:
     """The figures of an evaluation as one line."""
     scores = evaluation.scores
-    figures = "  ".join(
-        f"{name.replace('_', ' ')} {value:.4f}" for name, value in scores.figures.items()
-    )
+    named = dataclasses.asdict(scores.figures)
+    figures = "  ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in named.items())
     return f"{evaluation.split} ({scores.images} images): {figures}"

@@ -21,7 +21,39 @@ CENTRE_WIDTH = 0.25
 LEVELS = 256  # grey levels that a threshold is chosen from
 
 
-def score(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How well maps agree with the true ones, all in [0, 1]; see `score`."""
+
+    mae: float
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclasses.dataclass(frozen=True)
+class StimuliScores:
+    """What `stimuli-SPLIT.json` holds: means over the pictures of a split.
+
+    Attributes:
+        images: number of pictures scored.
+        class_map: of the activation map of the predicted class.
+        centre: of a Gaussian in the middle of every picture, which any map should beat.
+        sentiment_map: of that of `wscnet`, in its networks.
+    """
+
+    images: int
+    class_map: Agreement
+    centre: Agreement
+    sentiment_map: Agreement | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The file's JSON object, which lacks what there is not."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def score(prediction: np.ndarray, truth: np.ndarray) -> Agreement:
     """Compares two maps of the same picture.
 
     The mean absolute error is that of the values. For precision, recall and F1, each map is divided
@@ -34,20 +66,19 @@ def score(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
         truth: float [s, s] in [0, 1].
 
     Returns:
-        `mae`, `precision`, `recall` and `f1`, all in [0, 1]; the last three are 0 if no place is
-        found rightly.
+        The four, of which the last three are 0 if no place is found rightly.
     """
     predicted_mask = prediction > otsu(prediction)
     true_mask = truth > otsu(truth)
     hits = int(np.sum(predicted_mask & true_mask))
     predicted = int(np.sum(predicted_mask))
     true = int(np.sum(true_mask))
-    return {
-        "mae": float(np.mean(np.abs(prediction - truth))),
-        "precision": hits / max(predicted, 1),
-        "recall": hits / max(true, 1),
-        "f1": 2 * hits / max(predicted + true, 1),
-    }
+    return Agreement(
+        mae=float(np.mean(np.abs(prediction - truth))),
+        precision=hits / max(predicted, 1),
+        recall=hits / max(true, 1),
+        f1=2 * hits / max(predicted + true, 1),
+    )
 
 
 def otsu(values: np.ndarray) -> float:
@@ -73,7 +104,7 @@ def otsu(values: np.ndarray) -> float:
     return float((np.argmax(variance) + 0.5) / (LEVELS - 1))
 
 
-def score_split(record: Record, network: keras.Model, *, split: str) -> dict[str, Any]:
+def score_split(record: Record, network: keras.Model, *, split: str) -> StimuliScores:
     """Scores a network's maps against the stimuli maps of a split; figures are means.
 
     A prediction is brought to [0, 1] as `maps.heat` does, a stimuli map by dividing it by its
@@ -85,11 +116,6 @@ def score_split(record: Record, network: keras.Model, *, split: str) -> dict[str
         network: float32 [batch, s, s, 3] to probabilities [batch, classes].
         split: split of the run's dataset.
 
-    Returns:
-        `images`, the number of pictures scored, and what `score` gives for: `class_map`, the
-        activation map of the predicted class; `sentiment_map`, that of `wscnet`, in its networks;
-        `centre`, a Gaussian in the middle of every picture, which any map should beat.
-
     Raises:
         InputError: there are no stimuli maps.
     """
@@ -97,7 +123,7 @@ def score_split(record: Record, network: keras.Model, *, split: str) -> dict[str
     truths = record.data.stimuli_maps(record.data.files(split, inputs), inputs)
     model = _with_maps(network)
     centre = _centre(inputs.evaluation().image_size)
-    scores: dict[str, list[dict[str, float]]] = {}
+    scores: dict[str, list[Agreement]] = {}
     for images, _ in evaluation_batches(record, split=split).as_numpy_iterator():
         for outputs in zip(*model.predict_on_batch(images), strict=True):
             truth = next(truths)
@@ -113,20 +139,22 @@ def score_split(record: Record, network: keras.Model, *, split: str) -> dict[str
         raise pipeline.InputError(
             f"No picture of {record.train.dataset}, split {split}, has a stimuli map."
         )
-    return {"images": len(scores["centre"])} | {name: _mean(rows) for name, rows in scores.items()}
+    images = len(scores["centre"])
+    return StimuliScores(images, **{name: _mean(rows) for name, rows in scores.items()})
 
 
-def summary(result: dict[str, Any]) -> str:
-    """What `score_split` returns, as lines of text."""
+def summary(scores: StimuliScores) -> str:
+    """The scores as lines of text."""
     titles = {
         "class_map": "map of the predicted class",
         "sentiment_map": "sentiment map",
         "centre": "centre (baseline)",
     }
-    lines = [f"Stimuli maps of {result['images']} images:"]
+    values = scores.as_json()
+    lines = [f"Stimuli maps of {scores.images} images:"]
     for name, title in titles.items():
-        if name in result:
-            figures = "  ".join(f"{measure} {value:.4f}" for measure, value in result[name].items())
+        if name in values:
+            figures = "  ".join(f"{measure} {value:.4f}" for measure, value in values[name].items())
             lines.append(f"  {title:<26}  {figures}")
     return "\n".join(lines)
 
@@ -154,5 +182,6 @@ def _centre(size: int) -> np.ndarray:
     return np.exp(-squares / (2 * CENTRE_WIDTH**2)).astype(np.float32)
 
 
-def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+def _mean(scores: list[Agreement]) -> Agreement:
+    means = np.mean([dataclasses.astuple(score) for score in scores], axis=0)
+    return Agreement(*map(float, means))

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import gc
 import importlib.util
-import json
 import math
 from pathlib import Path
-from typing import Any
 
 import keras
 from rich.console import Console
 
 from sentiflow import pipeline
-from sentiflow.files import write_atomically, write_json
+from sentiflow.files import write_atomically
 from sentiflow.pipeline import InputError
 
 from ..networks import network, precision
-from ..reports import plots, run_page
+from ..reports import charts, plots, run_page
 from ..scores.split import evaluate, evaluation_batches, summary
 from ..settings import TrainSettings
 from . import checkpoint, recipe
 from .feed import fed_by, feed, steps_per_epoch
 from .history import EpochRow, best_epoch, should_stop
+from .outcome import Outcome, read_outcome, write_outcome
 from .progress import Progress, Recorder
-from .record import METRICS, MODELS, Record, is_finished, is_run
+from .record import MODELS, Record, is_finished, is_run
 from .start import describe, open_run, prepare
 
 
@@ -35,7 +34,7 @@ def train(
     out: Path,
     resume: bool = False,
     console: Console | None = None,
-) -> dict[str, Any]:
+) -> Outcome:
     """Trains a network, or goes on with an interrupted run, and evaluates it.
 
     Args:
@@ -44,9 +43,6 @@ def train(
         out: run folder (see `model.training.record`).
         resume: go on where the run in `out` was interrupted; begin if nothing is there.
         console: where progress is shown, standard output by default.
-
-    Returns:
-        What `metrics.json` holds.
 
     Raises:
         InputError: `out` holds a run and `resume` is not set, or one that was started with other
@@ -62,15 +58,15 @@ def train(
         return train_record(out, record, progress)
 
 
-def train_record(out: Path, record: Record, progress: Progress) -> dict[str, Any]:
-    """Trains what `prepare` has settled, or goes on with it; returns what `metrics.json` holds.
+def train_record(out: Path, record: Record, progress: Progress) -> Outcome:
+    """Trains what `prepare` has settled, or goes on with it.
 
     Raises:
         InputError: the weights are not to be had; the loss is no longer a number.
     """
     if is_finished(out):
         progress.say(f"{out}: this run is finished, nothing is left to do.")
-        return json.loads((out / METRICS).read_text())
+        return read_outcome(out)
     with precision.policy(record.environment.precision):
         model, history = open_run(out, record)
         for line in describe(record, model):
@@ -171,16 +167,13 @@ def keep_row(
 
 def finish(
     out: Path, record: Record, model: keras.Model, history: list[EpochRow], progress: Progress
-) -> dict[str, Any]:
-    """Writes and evaluates the trained networks, and marks the run as finished.
-
-    Returns:
-        What `metrics.json` holds.
-    """
+) -> Outcome:
+    """Writes and evaluates the trained networks, and marks the run as finished."""
     best = best_epoch(history)
     split = record.final_split
     title = f"{record.dataset.name}, {record.train.backbone}, {record.train.head} head"
-    plots.draw_curves(history, out / "curves.png", title=title, held_out=record.held_out_split)
+    curves = charts.learning_curves(history, record.held_out_split)
+    plots.draw_charts(curves, out / "curves.png", title=title)
     if record.train.average_weights:
         checkpoint.load_average(out, model)
     write_atomically(out / MODELS["final"], model.save)
@@ -190,15 +183,16 @@ def finish(
     run_page.write_run(out, network=model)
     checkpoint.load_best(out, model)
     write_atomically(out / MODELS["best"], model.save)
-    metrics = {
-        "epochs": len(history),
-        "stopped_early": len(history) < record.train.epochs,
-        "best_epoch": best,
-        "seconds_training": round(sum(row.seconds for row in history), 3),
-        split: evaluation.scores.figures,
-    }
-    write_json(out / METRICS, metrics)
+    outcome = Outcome(
+        epochs=len(history),
+        stopped_early=len(history) < record.train.epochs,
+        best_epoch=best,
+        seconds_training=round(sum(row.seconds for row in history), 3),
+        split=split,
+        figures=evaluation.scores.figures,
+    )
+    write_outcome(out, outcome)
     checkpoint.remove_initial(out)
     files = f"report.html, model.keras, best.keras of epoch {best}, history.csv, ..."
     progress.say(f"Written: {out}/ ({files})")
-    return metrics
+    return outcome

@@ -17,15 +17,13 @@ Every file appears under its name only when it is complete (written beside it, t
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
-import platform
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from sentiflow import pipeline
+from sentiflow import machine, pipeline
 from sentiflow.files import write_json
 from sentiflow.pipeline import InputError
 
@@ -49,6 +47,9 @@ class Environment:
         device: "CPU", "GPU" or "TPU".
         platform: operating system and processor.
         versions: of Python and of packages, by name.
+        cpu: name of the processor.
+        cores: processor cores that the process may use; 0 in runs of 0.1.0.
+        commit: of this software, see `machine.commit`.
     """
 
     backend: str
@@ -56,6 +57,9 @@ class Environment:
     device: str
     platform: str = ""
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    cpu: str = ""
+    cores: int = 0
+    commit: str | None = None
 
     @classmethod
     def current(cls, *, precision: str, device: str) -> Environment:
@@ -63,13 +67,17 @@ class Environment:
         packages = ["sentiflow", "keras", "tensorflow", "tensorflow-datasets", "numpy"]
         if keras.backend.backend() == "jax":
             packages.append("jax")
-        versions = {name: number for name in packages if (number := version(name))}
+        software = machine.software(packages)
+        system = software.pop("platform")
         return cls(
             backend=keras.backend.backend(),
             precision=precision,
             device=device,
-            platform=platform.platform(),
-            versions={"python": platform.python_version()} | versions,
+            platform=system or "",
+            versions={name: number for name, number in software.items() if number},
+            cpu=machine.cpu_model(),
+            cores=machine.cores(),
+            commit=machine.commit(),
         )
 
 
@@ -128,17 +136,6 @@ class Record:
     def network_seed(self) -> int:
         """What the network's first weights are drawn from, in [0, 2**32)."""
         return self.inputs.seed % 2**32
-
-
-def version(package: str) -> str | None:
-    """The installed version.
-
-    None of a source tree, or of a package that goes by another name (tensorflow-cpu).
-    """
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def is_run(folder: Path) -> bool:

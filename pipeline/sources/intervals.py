@@ -23,14 +23,14 @@ from ..records import Records
 from ..settings import InputError, StreamSettings
 from .mapping import map_records
 
-_BLOCK = 8  # pixels, side of a block
-_WORD = 8  # bytes, the unit in which parts of a file are copied
+BLOCK = 8  # pixels, side of a block
+WORD = 8  # bytes, the unit in which parts of a file are copied
 # First bytes, counted from the file's, of the name, of five facts as int32, and of where each part
 # begins, in words, as int32 too.
-_NAME = b"Sentiflow"
-_NAME_AT = 28
-_FACTS_AT = 40
-_BEGIN_AT = 60
+NAME = b"Sentiflow"
+NAME_AT = 28
+FACTS_AT = 40
+BEGIN_AT = 60
 # Height, width, first byte of the frame's height and width, pixels an interval, intervals.
 _FACTS = 5
 _HEAD_PARTS = 3  # parts before the intervals: start, index and tables
@@ -57,8 +57,8 @@ class Intervals:
             InputError: the files have no index.
         """
         area, start = map_records(records)
-        name = start[:1, None] + _NAME_AT + np.arange(len(_NAME))
-        if area[name].tobytes() != _NAME:
+        name = start[:1, None] + NAME_AT + np.arange(len(NAME))
+        if area[name].tobytes() != NAME:
             raise InputError(
                 f"{records.paths[0]}: its JPEG files have no index, because an earlier version of "
                 "the builder wrote them. Build the dataset anew, with --overwrite."
@@ -88,7 +88,7 @@ def _plan_sizes(size: int) -> list[int]:
 
 def _rows(size: int) -> int:
     """The most rows of blocks that a window of `size` pixels touches."""
-    return (size + _BLOCK - 2) // _BLOCK + 1
+    return (size + BLOCK - 2) // BLOCK + 1
 
 
 def _plan(
@@ -112,9 +112,9 @@ def _plan(
     y, x = tf.split(corner(facts[:, :2], draws, settings), 2, axis=1)
 
     # The first row of blocks that the window touches, and of each row the first interval; how many.
-    top = y // _BLOCK
+    top = y // BLOCK
     left = x // interval
-    rows = (y + size - 1) // _BLOCK + 1 - top
+    rows = (y + size - 1) // BLOCK + 1 - top
     columns = (x + size - 1) // interval + 1 - left
     # Of each row one run of intervals is copied; plans are of one length, so rows that are not
     # touched have an empty run.
@@ -128,14 +128,14 @@ def _plan(
     end = tf.concat([zero + 1, zero + 3, end], axis=1)
 
     # Of the smaller JPEG, in pixels.
-    height = _BLOCK * rows
+    height = BLOCK * rows
     width = interval * columns
     last = [zero + _EOI, height // 256, height % 256, width // 256, width % 256]
     # The decoder copies once less where it may begin with a whole block, so the columns of pixels
     # before the window are cut off afterwards.
-    skipped = x % _BLOCK
-    aligned = (skipped + size + _BLOCK - 1) // _BLOCK * _BLOCK
-    box = [y % _BLOCK, x - skipped - interval * left, zero + size, aligned]
+    skipped = x % BLOCK
+    aligned = (skipped + size + BLOCK - 1) // BLOCK * BLOCK
+    box = [y % BLOCK, x - skipped - interval * left, zero + size, aligned]
     cut = [zero, skipped, zero]
     table = 4 * (intervals + _HEAD_PARTS + 1)
     inner_markers = rows * columns - 1
@@ -146,7 +146,7 @@ def _plan(
 
 def _read_facts(data: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
     """The facts of files from their first bytes, int64 [b, 1]: int64 [b, 5]."""
-    at = first + _FACTS_AT + tf.range(4 * _FACTS, dtype=tf.int64)
+    at = first + FACTS_AT + tf.range(4 * _FACTS, dtype=tf.int64)
     words = tf.reshape(tf.gather(data, at), [-1, _FACTS, 4])
     return tf.cast(tf.bitcast(words, tf.int32), tf.int64)
 
@@ -155,8 +155,8 @@ def _decode(data: tf.Tensor, plan: tf.Tensor, size: int) -> tf.Tensor:
     """The window of one image, uint8 [s, s, 3], by its row of `_plan`."""
     parts = tf.split(plan, _plan_sizes(size))
     first, length, table, begin, end, inner_markers, changed, last, box, cut = parts
-    words = tf.bitcast(tf.reshape(tf.slice(data, first, length), [-1, _WORD]), tf.int64)
-    begins = tf.slice(data, first + _BEGIN_AT, table)
+    words = tf.bitcast(tf.reshape(tf.slice(data, first, length), [-1, WORD]), tf.int64)
+    begins = tf.slice(data, first + BEGIN_AT, table)
     # All runs are copied by one operation: parts of a file are rows of a ragged tensor.
     chosen_parts = tf.raw_ops.RaggedRange(starts=begin, limits=end, deltas=tf.ones([], tf.int64))
     copied = tf.raw_ops.RaggedGather(
@@ -168,7 +168,7 @@ def _decode(data: tf.Tensor, plan: tf.Tensor, size: int) -> tf.Tensor:
     jpeg = tf.reshape(tf.bitcast(copied.output_dense_values, tf.uint8), [-1])
     # Each interval ends with a marker. They are numbered anew, the last one becomes the end of the
     # image, and the frame gets the smaller JPEG's height and width.
-    markers = _WORD * tf.cast(copied.output_nested_splits[0][3:], tf.int64) - 1
+    markers = WORD * tf.cast(copied.output_nested_splits[0][3:], tf.int64) - 1
     numbered = tf.slice(_MARKERS, tf.zeros([1], tf.int64), inner_markers)
     jpeg = tf.tensor_scatter_nd_update(
         jpeg,

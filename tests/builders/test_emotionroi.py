@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 import pytest
+from archive_files import touch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,12 +13,6 @@ from sentiflow.builders.reading import sources
 from sentiflow.builders.writing.errors import DatasetError
 
 LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
-
-
-def touch(path, content=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes((content or str(path)).encode())
-    return path
 
 
 def lists(root, training, testing):
@@ -282,22 +277,3 @@ def test_nothing_found_says_what_was_looked_for_and_where(tmp_path):
     ]
     with pytest.raises(DatasetError, match=".*".join(re.escape(part) for part in expected)):
         read(tmp_path)
-
-
-def test_same_content_compares_bytes(tmp_path):
-    contents = ["aa", "bb", "aa", "cccc", "", "", "aa"]
-    paths = [tmp_path / f"{i}" for i in range(len(contents))]
-    for path, content in zip(paths, contents, strict=True):
-        path.write_text(content)
-    assert sources.same_content([*paths, tmp_path / "missing", tmp_path]) == [
-        0,
-        1,
-        0,
-        3,
-        4,
-        5,
-        0,
-        7,
-        8,
-    ]
-    assert sources.repeats([0, 1, 0, 3, 0]) == [[0, 2, 4]]

@@ -12,12 +12,12 @@ def test_both_sides_have_the_same_layout(height, width):
     """The constants of `pipeline.intervals` find in a file what `jpeg.encode` put there."""
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     file = np.frombuffer(jpeg.encode(pixels), np.uint8)
-    name = file[intervals._NAME_AT :][: len(intervals._NAME)].tobytes()
-    facts = file[intervals._FACTS_AT : intervals._BEGIN_AT].view("<i4")
+    name = file[intervals.NAME_AT :][: len(intervals.NAME)].tobytes()
+    facts = file[intervals.FACTS_AT : intervals.BEGIN_AT].view("<i4")
     stored_height, stored_width, frame, interval, count = facts.tolist()
-    begin = file[intervals._BEGIN_AT :][: 4 * (count + 4)].view("<i4") * intervals._WORD
-    assert name == intervals._NAME == jpeg._NAME.rstrip(b"\0")
-    assert (intervals._BLOCK, intervals._WORD) == (jpeg.BLOCK, jpeg._WORD)
+    begin = file[intervals.BEGIN_AT :][: 4 * (count + 4)].view("<i4") * intervals.WORD
+    assert name == intervals.NAME == jpeg.NAME.rstrip(b"\0")
+    assert (intervals.BLOCK, intervals.WORD) == (jpeg.BLOCK, jpeg.WORD)
     assert (stored_height, stored_width) == (height, width)
     blocks = -(-height // jpeg.BLOCK), -(-width // jpeg.BLOCK)
     assert interval == jpeg.BLOCK * jpeg.interval_blocks(blocks[1], blocks[0])

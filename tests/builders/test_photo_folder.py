@@ -5,17 +5,13 @@ from collections import Counter
 
 import pytest
 import tensorflow_datasets as tfds
+from archive_files import touch
 from PIL import Image
 
 from sentiflow import pipeline
 from sentiflow.builders import photo_folder
 from sentiflow.builders.photo_folder import layouts
 from sentiflow.builders.writing.errors import DatasetError
-
-
-def touch(path, content=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes((content or str(path)).encode())
 
 
 def names(source):

@@ -70,7 +70,7 @@ def test_interrupted_run_is_completed(drawn: Path, tmp_path: Path) -> None:
     (drawn / "EmotionROI/images/joy/2.jpg").unlink()
     (drawn / "EmotionROI/ground_truth/joy/3.jpg").unlink()
     (drawn / "twitter_four_agrees.txt").unlink()
-    (drawn / "EmotionROI/images/joy/2.jpg.1.part").write_bytes(b"half")
+    (drawn / "EmotionROI/images/joy/.partial.2.jpg").write_bytes(b"half")
     assert run(drawn, "--images", "24", "--workers", "1").exit_code == 0
     assert read(drawn) == before
 

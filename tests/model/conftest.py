@@ -34,7 +34,7 @@ def small_backbone():
 def without_pictures():
     """Runs draw nothing and write no report, which other tests look at."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("draw_curves", "draw_confusion", "draw_calibration"):
+        for name in ("draw_charts", "draw_confusion"):
             patch.setattr(plots, name, lambda *_, **__: None)
         patch.setattr(run_page, "write_run", lambda *_, **__: None)
         yield

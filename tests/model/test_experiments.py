@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from sentiflow import machine
 from sentiflow.model import experiments
 from sentiflow.model.reports import results
 from sentiflow.model.scores import split
@@ -84,6 +85,9 @@ def test_the_table_tells_mean_and_deviation_beside_the_published_figure(finished
     assert f"| 2 | test (10) | {mean:.1%} ± {deviation:.1%} |" in table
     assert "| 54% |" in table
     assert "They cannot be compared" in table
+    *_, setting = table.splitlines()
+    assert setting.startswith(f"CPU, {machine.cpu_model()}, {machine.cores()} cores; python 3.")
+    assert setting.endswith(f"commit {machine.commit() or 'none'}")
 
 
 def test_the_same_command_again_has_nothing_to_do_and_loses_nothing(finished, tiny_dir):

@@ -146,20 +146,13 @@ def test_otsu_parts_two_heaps():
 def test_scores_by_hand():
     truth = np.zeros((4, 4))
     truth[:2] = 1
-    assert stimuli.score(truth, truth) == {"mae": 0, "precision": 1, "recall": 1, "f1": 1}
-    assert stimuli.score(0.2 + 0.5 * truth, truth) == pytest.approx(
-        {"mae": 0.25, "precision": 1, "recall": 1, "f1": 1}
-    )
+    assert stimuli.score(truth, truth) == stimuli.Agreement(0, 1, 1, 1)
+    assert stimuli.score(0.2 + 0.5 * truth, truth) == stimuli.Agreement(0.25, 1, 1, 1)
     prediction = np.zeros((4, 4))
     prediction[1:, :2] = 1  # 6 places, of which 2 are among the 8 right ones
-    expected = {"mae": 10 / 16, "precision": 2 / 6, "recall": 2 / 8, "f1": 4 / 14}
-    assert stimuli.score(prediction, truth) == pytest.approx(expected)
-    assert stimuli.score(np.zeros((4, 4)), truth) == {
-        "mae": 0.5,
-        "precision": 0,
-        "recall": 0,
-        "f1": 0,
-    }
+    agreement = stimuli.Agreement(mae=10 / 16, precision=2 / 6, recall=2 / 8, f1=4 / 14)
+    assert stimuli.score(prediction, truth) == agreement
+    assert stimuli.score(np.zeros((4, 4)), truth) == stimuli.Agreement(0.5, 0, 0, 0)
 
 
 def blob(size, center, radius):

@@ -19,7 +19,7 @@ from run_files import history
 
 from sentiflow.model import evaluate, predict
 from sentiflow.model.networks import backbones
-from sentiflow.model.reports import plots
+from sentiflow.model.reports import charts, plots
 from sentiflow.model.scores import files, metrics, split
 from sentiflow.model.training import checkpoint
 from sentiflow.model.training.record import METRICS, SETTINGS
@@ -151,7 +151,8 @@ def test_no_title_is_cut_off(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     probabilities, labels = rng.dirichlet(np.ones(2), 50), rng.integers(0, 2, 50)
     calibration = metrics.calibration(probabilities, labels)
-    plots.draw_calibration(calibration, tmp_path / "calibration.png", title=title)
+    diagram = charts.reliability(calibration)
+    plots.draw_charts(diagram, tmp_path / "calibration.png", title=title, stacked=True)
     matrix = np.eye(2, dtype=int)
     names = ["negative", "positive"]
     plots.draw_confusion(matrix, names, tmp_path / "confusion.png", title=title)

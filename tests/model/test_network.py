@@ -173,8 +173,8 @@ def test_softmax_is_float32_in_every_precision(name, policy):
 )
 def test_auto_precision_follows_the_hardware(monkeypatch, device, capabilities, amx, expected):
     monkeypatch.setattr(precision, "device", lambda: device)
-    monkeypatch.setattr(precision, "_compute_capabilities", lambda: capabilities)
-    monkeypatch.setattr(precision, "_cpu_has_amx", lambda: amx)
+    monkeypatch.setattr(precision, "compute_capabilities", lambda: capabilities)
+    monkeypatch.setattr(precision, "cpu_has_amx", lambda: amx)
     assert precision.resolve("auto") == expected
     assert precision.resolve("float16") == "float16"
 

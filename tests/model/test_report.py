@@ -162,9 +162,9 @@ def test_a_curve_runs_where_its_values_say():
     lines = [charts.Line("held out", "held-out", values) for values in ([0.25, 0.5], [0.75, 1.0])]
     chart = charts.by_epoch("Accuracy", lines, y=y, text=charts.percent)
     # Two epochs: their middles lie at a quarter and three quarters; y points down.
-    assert chart.paths == [
-        ("held-out", "M25.0 75.0L75.0 50.0"),
-        ("held-out", "M25.0 25.0L75.0 0.0"),
+    assert chart.lines == [
+        ("held-out", [(25.0, 75.0), (75.0, 50.0)]),
+        ("held-out", [(25.0, 25.0), (75.0, 0.0)]),
     ]
     assert [(c.left, c.width, c.heading) for c in chart.columns] == [
         (0.0, 50.0, "epoch 1"),
@@ -229,7 +229,7 @@ def test_curves_of_a_set_share_their_axes(experiments):
         assert len(axes) == 1
     (_, chart), *_ = shown["accuracy"]
     assert chart.x.high == 4.5  # the longest run has four epochs, this one two
-    assert len(chart.paths) == 6  # three seeds, trained and held out
+    assert len(chart.lines) == 6  # three seeds, trained and held out
     assert len(chart.columns) == 2
 
 

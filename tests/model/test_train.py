@@ -139,14 +139,14 @@ def test_early_stopping_padding_scaling_and_tensorboard_in_one_run(
     changed = dataclasses.replace(
         mobilenet, epochs=9, early_stopping=1, precision="float16", tensorboard=True
     )
-    metrics = loop.train(
+    outcome = loop.train(
         changed,
         dataclasses.replace(tiny_inputs, last_batch="pad"),
         out=tmp_path,
         console=QUIET,
     )
-    assert metrics["epochs"] == 1
-    assert metrics["stopped_early"]
+    assert outcome.epochs == 1
+    assert outcome.stopped_early
     # 27 images fill three batches of 8 and, padded, a fourth.
     assert history(tmp_path)[0]["learning_rate"] == pytest.approx(0.05 / (1 + 0.0005 * 4), rel=1e-5)
     assert list((tmp_path / "tensorboard").rglob("events.*"))

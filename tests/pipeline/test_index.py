@@ -21,12 +21,6 @@ DATASETS = ("emotionroi/original", "emotionroi/raw256", "emotionroi/jpeg256", "t
 VERSION = "1.1.0"
 
 
-@pytest.fixture
-def copied(data_dir, tmp_path):
-    """A copy of the data_dir, to be changed."""
-    return Path(shutil.copytree(data_dir, tmp_path / "data"))
-
-
 def folder_of(name, data_dir):
     return Path(data_dir) / name / VERSION
 
@@ -158,7 +152,7 @@ def test_a_damaged_record_is_named(copied):
         opened("emotionroi/raw256", copied)
 
 
-def test_of_two_versions_the_higher_is_read_unless_one_is_named(copied):
+def test_of_two_versions_the_higher_is_read_unless_one_is_named(copied, capsys):
     """The old one lies beside the new one, without an index."""
     new = folder_of("emotionroi/raw256", copied)
     old = shutil.copytree(new, new.with_name("1.0.0"))
@@ -169,7 +163,12 @@ def test_of_two_versions_the_higher_is_read_unless_one_is_named(copied):
     named = pipeline.open("emotionroi/raw256:1.0.0", data_dir=str(copied))
     assert (highest.folder, named.folder) == (str(new), str(old))
     assert not (old / index.FOLDER).exists()
+    assert highest.files("all")
+    assert capsys.readouterr().err == ""
     assert named.files("all") == highest.files("all")
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"{old} has no index of its shards")
+    assert printed.count("\n") == 1
     assert (old / index.FOLDER).exists()
     os.rename(new, new.with_name("moved"))
     alone = pipeline.open("emotionroi/raw256", data_dir=str(copied))

@@ -113,7 +113,7 @@ def test_intervals_divide_a_row_and_fit_into_the_index(across, down):
 
 def test_noise_that_does_not_fit_into_the_buffer_is_stored(monkeypatch):
     """Pillow needs the whole of a file with Huffman tables of its own in its buffer."""
-    monkeypatch.setattr(jpeg, "_BUFFER", 1000)
+    monkeypatch.setattr(jpeg, "BUFFER", 1000)
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
     np.testing.assert_array_equal(decoded(jpeg.encode(noise)), decoded(plain(noise)))
 

@@ -29,6 +29,7 @@ def test_preview_draws_a_row_for_every_image(data_dir, tmp_path):
 def test_preview_errors(data_dir, tmp_path):
     missing = run("--data_dir", str(tmp_path), "--out", str(tmp_path / "x.png"))
     assert (missing.exit_code, missing.stderr.count("\n")) == (2, 1)
-    nowhere = run("--data_dir", data_dir, "--out", str(tmp_path / "no" / "x.png"))
+    (tmp_path / "file").touch()
+    nowhere = run("--data_dir", data_dir, "--out", str(tmp_path / "file" / "x.png"))
     assert (nowhere.exit_code, nowhere.stderr.count("\n")) == (2, 1)
     assert "x.png" in nowhere.stderr

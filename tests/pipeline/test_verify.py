@@ -13,13 +13,6 @@ from sentiflow.pipeline import records, verify
 NAME = "emotionroi/raw256"
 
 
-@pytest.fixture
-def copied(data_dir, tmp_path):
-    """A copy of one dataset's data_dir, to be changed."""
-    folder = shutil.copytree(Path(data_dir) / NAME, tmp_path / "data" / NAME)
-    return folder.parents[1]
-
-
 def run(data_dir, *names):
     options = [option for name in names for option in ("--dataset", name)]
     return CliRunner().invoke(verify.main, ["--data_dir", str(data_dir), *options])
@@ -50,12 +43,12 @@ def test_sound_datasets_are_one_line(data_dir):
 
 
 @pytest.mark.parametrize("record", [0, 3, -1])
-def test_a_flipped_pixel_is_found_and_its_image_named(copied, record):
-    found = rows(copied)
+def test_a_flipped_pixel_is_found_and_its_image_named(copied_raw256, record):
+    found = rows(copied_raw256)
     of_first = np.flatnonzero(found.shard == 0)
     row = of_first[record]
     flip(found.paths[0], found.offset[row] + 1000)
-    outcome = run(copied, NAME)
+    outcome = run(copied_raw256, NAME)
     number = range(len(of_first))[record]
     named = f"{found.paths[0]}: record {number} ({found.filename[row]}) is damaged.\n"
     assert outcome.exit_code == 2
@@ -64,33 +57,33 @@ def test_a_flipped_pixel_is_found_and_its_image_named(copied, record):
 
 
 @pytest.mark.parametrize("part", ["checksum of the length", "checksum of the data"])
-def test_a_flipped_checksum_is_found(copied, part):
-    path = rows(copied).paths[1]
+def test_a_flipped_checksum_is_found(copied_raw256, part):
+    path = rows(copied_raw256).paths[1]
     start, length = spans(path)[2]
     flip(path, start - 1 if part == "checksum of the length" else start + length)
-    outcome = run(copied)
+    outcome = run(copied_raw256)
     assert (outcome.exit_code, outcome.stderr.splitlines()[0].partition(" (")[0]) == (
         2,
         f"{path}: record 2",
     )
 
 
-def test_a_flipped_length_is_found(copied):
-    path = rows(copied).paths[1]
+def test_a_flipped_length_is_found(copied_raw256):
+    path = rows(copied_raw256).paths[1]
     start, _ = spans(path)[2]
     flip(path, start - tfrecord.HEADER + 3)
-    outcome = run(copied)
+    outcome = run(copied_raw256)
     assert outcome.exit_code == 2
     assert outcome.stderr.startswith(f"{path}: record 2 is damaged.")
 
 
-def test_every_damaged_shard_is_named(copied):
-    found = rows(copied)
+def test_every_damaged_shard_is_named(copied_raw256):
+    found = rows(copied_raw256)
     flip(found.paths[0], 20)
     Path(found.paths[3]).unlink()
     with open(found.paths[2], "r+b") as file:
         file.truncate(Path(found.paths[2]).stat().st_size - 1)
-    outcome = run(copied)
+    outcome = run(copied_raw256)
     lines = outcome.stderr.splitlines()
     assert outcome.exit_code == 2
     assert [line.partition(": ")[0] for line in lines[:2]] == [found.paths[0], found.paths[2]]
@@ -100,20 +93,20 @@ def test_every_damaged_shard_is_named(copied):
 
 
 @pytest.mark.parametrize("column", ["offset", "label", "names", "name_begin", "shape"])
-def test_an_index_that_tells_something_else_is_found(copied, column):
-    path = next(copied.glob(f"{NAME}/*/{index.FOLDER}/{column}.npy"))
+def test_an_index_that_tells_something_else_is_found(copied_raw256, column):
+    path = next(copied_raw256.glob(f"{NAME}/*/{index.FOLDER}/{column}.npy"))
     values = np.load(path)
     values.flat[1] += 1
     np.save(path, values)
-    outcome = run(copied)
+    outcome = run(copied_raw256)
     assert outcome.exit_code == 2
     assert f"-00000-of-00002: the index has another {column}; remove the" in outcome.stderr
     assert "1 of 4 shards" in outcome.stderr
 
 
-def test_a_dataset_without_index_is_said_to_have_none(copied):
-    shutil.rmtree(next(copied.glob(f"{NAME}/*/{index.FOLDER}")))
-    outcome = run(copied)
+def test_a_dataset_without_index_is_said_to_have_none(copied_raw256):
+    shutil.rmtree(next(copied_raw256.glob(f"{NAME}/*/{index.FOLDER}")))
+    outcome = run(copied_raw256)
     assert outcome.exit_code == 0
     assert outcome.stdout.endswith("as they were written; 4 have no index of theirs.\n")
 

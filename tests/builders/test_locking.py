@@ -1,0 +1,71 @@
+"""What a killed build leaves, and who may clear it away."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+
+from archive_files import DUMMY, ROOT, build, records
+
+from sentiflow.builders import emotionroi
+from sentiflow.builders.writing import locking
+
+SLOW_BUILD = """
+import sys, time
+import tensorflow_datasets as tfds
+from sentiflow.builders import emotionroi
+from sentiflow.builders.writing import storage
+storage.store = lambda *_: time.sleep(600)
+options = tfds.download.DownloadConfig(manual_dir=sys.argv[1])
+builder = emotionroi.Builder(data_dir=sys.argv[2], config="raw256")
+builder.download_and_prepare(download_config=options)
+"""
+
+
+def test_a_killed_build_is_cleared_away_and_a_running_one_is_not(tmp_path):
+    folder = tmp_path / "emotionroi" / "raw256"
+    command = [sys.executable, "-c", SLOW_BUILD, str(DUMMY["emotionroi"]), str(tmp_path)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
+    )
+    with process:
+        for line in process.stdout:
+            if line.startswith("EmotionROI:"):  # printed while the folder is locked
+                break
+        (dead,) = folder.glob("incomplete.*")
+        assert not may_lock(dead)
+        process.send_signal(signal.SIGKILL)
+    assert dead.exists()
+    running = folder / "incomplete.ABCDEF_1.1.0"
+    with locking.lock_folder(running):
+        builder = build(emotionroi, DUMMY["emotionroi"], tmp_path)
+        assert sorted(path.name for path in folder.iterdir()) == ["1.1.0", running.name]
+    assert len(records(builder, "train")) == 12
+    assert not [path for path in builder.data_path.iterdir() if "lock" in path.name]
+
+
+def may_lock(folder):
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def test_a_folder_removed_before_it_was_locked_is_made_again(tmp_path, monkeypatch):
+    folder, flock = tmp_path / "incomplete.A_1.1.0", fcntl.flock
+
+    def removed_meanwhile(descriptor, operation):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        folder.rmdir()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", removed_meanwhile)
+    with locking.lock_folder(folder):
+        assert folder.is_dir()
+        assert not may_lock(folder)
+    assert may_lock(folder)
