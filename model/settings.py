@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sentiflow.options import InputError, check, option, parse_pairs
 
-from .networks.head_options import FORMER_OPTIONS, HEAD_OPTIONS, current_options
+from .networks.head_options import FORMER_OPTIONS, HEAD_OPTIONS, NoOptions, current_options
 
 # The reference system's optimiser: SGD with Nesterov momentum 0.9, and lr_t = lr / (1 + 0.0005 t).
 MOMENTUM = 0.9
@@ -188,7 +188,7 @@ class TrainSettings:
         Raises:
             InputError: it has no such option, or a value is outside its range.
         """
-        kind = HEAD_OPTIONS[self.head]
+        kind = HEAD_OPTIONS.get(self.head, NoOptions)
         values = parse_pairs(
             self.head_options,
             option="head_options",

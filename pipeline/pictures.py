@@ -38,9 +38,9 @@ def sheet(records: Records, images: int, *, views: int, settings: Settings) -> S
     `views` epochs.
     """
     positions = spread(records.label, min(images, len(records)))
-    chosen = records.take(positions)
+    selected = records.take(positions)
     columns = {
-        "stored": [np.array(image) for image in resized.images(chosen, settings.evaluation())],
+        "stored": [np.array(image) for image in resized.images(selected, settings.evaluation())],
         "validation": list(windows(records, positions, settings.evaluation())),
     }
     for epoch in range(views):

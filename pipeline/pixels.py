@@ -141,15 +141,19 @@ def _decode(data: tf.Tensor) -> tf.Tensor:
 
 
 def _resize(
-    pixels: tf.Tensor, shape: tf.Tensor, place: tf.Tensor, size: tf.Tensor, settings: StreamSettings
+    pixels: tf.Tensor,
+    shape: tf.Tensor,
+    corner: tf.Tensor,
+    size: tf.Tensor,
+    settings: StreamSettings,
 ) -> tf.Tensor:
-    """Scales to `shape` and cuts the box of `size` at `place`, computing no more than that box."""
+    """Scales to `shape` and cuts the box of `size` at `corner`, computing no more than that box."""
     scale = tf.cast(shape / tf.shape(pixels, tf.int64)[:2], tf.float32)
     resized = tf.raw_ops.ScaleAndTranslate(
         images=tf.cast(pixels, tf.float32)[None],
         size=tf.cast(size, tf.int32),
         scale=scale,
-        translation=-tf.cast(place, tf.float32),
+        translation=-tf.cast(corner, tf.float32),
         kernel_type=_FILTERS[settings.interpolation][0],
         antialias=True,
     )[0]
@@ -157,6 +161,6 @@ def _resize(
     same = tf.reduce_all(tf.equal(shape, tf.shape(pixels, tf.int64)[:2]))
     return tf.cond(
         same,
-        lambda: tf.slice(pixels, tf.concat([place, [0]], 0), tf.concat([size, [3]], 0)),
+        lambda: tf.slice(pixels, tf.concat([corner, [0]], 0), tf.concat([size, [3]], 0)),
         lambda: resized,
     )

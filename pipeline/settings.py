@@ -15,15 +15,6 @@ __all__ = ["InputError", "Settings", "StreamSettings", "steps"]
 IMAGE_SIZE = 256
 CROP_FRACTION = 0.875
 
-# What training streams alone do, and its value in streams that do not train.
-NO_AUGMENTATION: dict[str, Any] = {
-    "rotation": 0.0,
-    "flip": False,
-    "zoom": 0.0,
-    "brightness": 0.0,
-    "contrast": 0.0,
-}
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Common:
@@ -96,6 +87,13 @@ class _Common:
         check(self)
 
 
+def _without_augmentation() -> dict[str, Any]:
+    """What training streams alone do, and its value in streams that do not train: 0 or False."""
+    fields = dataclasses.fields(_Common)
+    augmentations = [field for field in fields if field.metadata["group"] == "augmentation"]
+    return {field.name: type(field.default)() for field in augmentations}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StreamSettings(_Common):
     """The settings of one stream: it is settled whether it trains, and nothing is `auto`.
@@ -144,7 +142,7 @@ class Settings(_Common):
 
     def evaluation(self) -> StreamSettings:
         """The settings of a stream that does not train: without augmentation."""
-        return self._settled("center", "keep", **NO_AUGMENTATION)
+        return self._settled("center", "keep", **_without_augmentation())
 
     def sized(self, stored: int | None) -> Settings:
         """The same with an `image_size`: its own, or that of the stored pixels, if any."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Iterable
@@ -96,9 +97,10 @@ def check(settings: Any) -> None:
     Raises:
         InputError: a value is none of the choices, or outside of the interval.
     """
+    types_of_fields = hints(type(settings))
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        hint = hints(type(settings))[field.name]
+        hint = types_of_fields[field.name]
         allowed = choices(hint)
         values = value if typing.get_origin(hint) is tuple else (value,)
         interval = field.metadata.get("interval")
@@ -150,6 +152,7 @@ def require(holds: bool, rule: str, received: object) -> None:
         raise InputError(f"{rule}. Received: {received!r}")
 
 
+@functools.cache
 def hints(settings: type) -> dict[str, Any]:
     """The type of every field of a dataclass, by name."""
     return typing.get_type_hints(settings)

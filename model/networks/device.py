@@ -54,14 +54,18 @@ class OnDevice(Branches):
                 f"({error})"
             ) from error
 
-    def call(self, places: dict[str, Any], training: bool | None = None) -> Any:
+    def call(self, windows: dict[str, Any], training: bool | None = None) -> Any:
         """Probabilities of a batch, of every branch of the network."""
         inputs = self.inputs.evaluation()
-        share = places.get("share")
-        places = {name: value for name, value in places.items() if name != "share"}
+        share = windows.get("share")
+        windows = {name: value for name, value in windows.items() if name != "share"}
         pixels = keras.ops.convert_to_tensor(self.pixels)
         images = pipeline.see_windows(
-            pixels, places, ops=self.ops, image_size=inputs.image_size, preprocess=inputs.preprocess
+            pixels,
+            windows,
+            ops=self.ops,
+            image_size=inputs.image_size,
+            preprocess=inputs.preprocess,
         )
         if share is not None:
             images = targets.mix(images, share, ops=keras.ops)

@@ -54,9 +54,8 @@ def _is_share(value: float) -> bool:
     return 0 <= value < 1 or (value >= 1 and float(value).is_integer())
 
 
+# Heads that are not here have none.
 HEAD_OPTIONS: dict[str, type[NoOptions | WscnetOptions | WildcatOptions]] = {
-    "gap": NoOptions,
-    "linear": NoOptions,
     "wscnet": WscnetOptions,
     "wildcat": WildcatOptions,
 }
@@ -72,7 +71,7 @@ FORMER_OPTIONS = {
 
 def current_options(head: str, former: dict[str, Any]) -> list[str]:
     """What former fields say of a head, as `head_options`; defaults are left out."""
-    defaults = HEAD_OPTIONS[head]()
+    defaults = HEAD_OPTIONS.get(head, NoOptions)()
     options = {
         key: former[name]
         for name, (owner, key) in FORMER_OPTIONS.items()

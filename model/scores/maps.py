@@ -34,12 +34,12 @@ def class_maps(network: keras.Model) -> keras.Model:
     """The network with its class activation maps: how much each part of a picture favours a class.
 
     Heads that make class-wise maps, `wscnet` (in its detection branch) and `wildcat`, give these.
-    For `gap` and `linear` it is the dense layer, applied to what is pooled before it is pooled: the
-    maps of Zhou, Khosla, Lapedriza,
-    Oliva, Torralba: "Learning Deep Features for Discriminative Localization", CVPR 2016, with the
-    layer's bias, so that a class's logit is the mean of its map. Grad-CAM (Selvaraju et al., ICCV
-    2017) gives the same maps for such heads, but for the bias, a positive factor, and the negative
-    values, which it sets to zero.
+    For others it is what follows the pooling, applied to every cell of what is pooled. Where that
+    is the dense layer alone, as in `gap` and `linear`, these are the maps of Zhou, Khosla,
+    Lapedriza, Oliva, Torralba: "Learning Deep Features for Discriminative Localization", CVPR 2016,
+    with the layer's bias, so that a class's logit is the mean of its map. Grad-CAM (Selvaraju et
+    al., ICCV 2017) gives the same maps for such heads, but for the bias, a positive factor, and the
+    negative values, which it sets to zero.
 
     Args:
         network: made by `model.build`; its layers are shared.
@@ -52,7 +52,10 @@ def class_maps(network: keras.Model) -> keras.Model:
     if CLASS_MAPS in names:
         maps = network.get_layer(CLASS_MAPS).output
     else:
-        maps = network.get_layer("logits")(network.get_layer("pooled").input)
+        maps = network.get_layer("pooled").input
+        order = [layer.name for layer in network.layers]
+        for layer in network.layers[order.index("pooled") + 1 : order.index("logits") + 1]:
+            maps = layer(maps)
     return keras.Model(
         network.inputs, [network.output, layers.Activation("linear", dtype="float32")(maps)]
     )

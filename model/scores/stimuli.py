@@ -57,8 +57,8 @@ def score(prediction: np.ndarray, truth: np.ndarray) -> Agreement:
     """Compares two maps of the same picture.
 
     The mean absolute error is that of the values. For precision, recall and F1, each map is divided
-    into places that count and places that do not, by its own threshold after Otsu; they are those
-    of the places that count. These four are the measures of Yang et al. (see `heads.wscnet`); the
+    into cells that count and cells that do not, by its own threshold after Otsu; they are those
+    of the cells that count. These four are the measures of Yang et al. (see `heads.wscnet`); the
     threshold is ours, so figures are comparable with each other but not with theirs.
 
     Args:
@@ -66,7 +66,7 @@ def score(prediction: np.ndarray, truth: np.ndarray) -> Agreement:
         truth: float [s, s] in [0, 1].
 
     Returns:
-        The four, of which the last three are 0 if no place is found rightly.
+        The four, of which the last three are 0 if no cell is found rightly.
     """
     predicted_mask = prediction > otsu(prediction)
     true_mask = truth > otsu(truth)

@@ -36,7 +36,7 @@ def row(part, name, rate=None, **values):
 def rehearse(out, work):
     """Runs the rehearsal's commands, the measurements in this process, to share what is compiled.
 
-    It is shorter than usual: a backbone of one layer, the step at one batch size, and one of the
+    It is shorter than usual: a backbone of two layers, the step at one batch size, and one of the
     nine experiments.
     """
     backbones.BACKBONES["small"] = backbones.Backbone(tiny_dataset.small_backbone, "tf")
@@ -81,10 +81,10 @@ def test_the_rehearsal_measures_the_chip(rehearsed):
     assert product.tflops > 0
     assert rehearsed["chip", "copy", None, ""].gigabytes_per_second > 0
     assert forward.share == pytest.approx(forward.tflops / product.tflops)
-    # One convolution: of 64 x 64 pixels it makes 8 x 8 positions of 8 channels, each of 3 x 3 x 3
-    # values.
+    # Two convolutions: of 64 x 64 pixels they make 16 x 16, then 7 x 7 positions of 8 channels,
+    # each of 3 x 3 x 3, then of 3 x 3 x 8 values.
     operations = forward.tflops * 1e12 / forward.images_per_second
-    assert operations == pytest.approx(2 * 8 * 8 * 8 * 27)
+    assert operations == pytest.approx(2 * (16 * 16 * 8 * 27 + 7 * 7 * 8 * 72))
     (told,) = rehearsed["chip", "error", None, "folded"].words
     errors = [float(number) for number in re.findall(r"\d\.\d+e[+-]\d+", told)]
     assert len(errors) == 2

@@ -46,7 +46,7 @@ def test_a_room_names_its_own_modules_relatively_and_others_absolutely(room):
     """
     for path in (ROOT / room).rglob("*.py"):
         folder = path.relative_to(ROOT / room).parts[:-1]
-        dataset = (path.parent / "dummy_data").exists()
+        dataset = any(path.parent.glob("*_dataset_builder.py"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -57,33 +57,39 @@ def test_a_room_names_its_own_modules_relatively_and_others_absolutely(room):
                 continue
             if isinstance(node, ast.Import) or node.level == 0:
                 assert not {name.partition(".")[0] for name in names} & set(ROOMS), path
-                assert dataset or not any(f"{n}.".startswith(f"sentiflow.{room}.") for n in names)
+                absolute = [name for name in names if f"{name}.".startswith(f"sentiflow.{room}.")]
+                assert dataset or not absolute, path
 
 
-COMMANDS = [
-    "builders.sample",
-    "pipeline.preview",
-    "pipeline.verify",
-    *(f"model.{name}" for name in ("train", "evaluate", "predict", "experiments", "report")),
+COMMANDS = {
+    "builders": ("sample",),
+    "pipeline": ("preview", "verify"),
+    "model": ("train", "evaluate", "predict", "experiments", "report"),
     # Between them they load nearly every module of the room.
-    *(f"bench.{name}" for name in ("training", "docs", "scaling", "report")),
-]
+    "bench": ("training", "docs", "scaling", "report"),
+}
 LOADED = """
 import runpy, sys
-sys.argv = [sys.argv[1], "--help"]
-try:
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-except SystemExit as end:
-    assert not end.code, end.code
-print()
-print(*sys.modules)
+for module in sys.argv[1:]:
+    sys.argv = [module, "--help"]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        assert not end.code, end.code
+    print()
+    print(module, *sys.modules)
 """
 
 
-@pytest.mark.parametrize("module", COMMANDS)
-def test_no_module_is_loaded_under_two_names(module):
-    command = [sys.executable, "-c", LOADED, module]
+@pytest.mark.parametrize("room", COMMANDS)
+def test_no_module_is_loaded_under_two_names(room):
+    """One process runs all commands of a room, as `python -m` does."""
+    modules = [f"{room}.{name}" for name in COMMANDS[room]]
+    command = [sys.executable, "-c", LOADED, *modules]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.splitlines()[-1].split())
-    assert f"{module.partition('.')[0]}" in loaded
-    assert {name for name in loaded if f"sentiflow.{name}" in loaded} == set()
+    lines = [line.split() for line in done.stdout.splitlines()]
+    loaded = {line[0]: set(line[1:]) for line in lines if line and line[0] in modules}
+    assert list(loaded) == modules
+    for module, names in loaded.items():
+        assert room in names
+        assert {name for name in names if f"sentiflow.{name}" in names} == set(), module

@@ -45,6 +45,25 @@ def test_the_mean_of_a_class_map_is_the_logit(name):
     np.testing.assert_allclose(probabilities, scores / scores.sum(axis=1, keepdims=True), rtol=1e-4)
 
 
+def test_a_head_with_layers_of_its_own_is_applied_to_every_place():
+    features = keras.Input((1, 1, 8))
+    pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(features)
+    hidden = keras.layers.Dense(5, activation="relu")(pooled)
+    logits = keras.layers.Dense(3, name="logits")(hidden)
+    model = keras.Model(features, keras.layers.Softmax()(logits))
+    place = np.random.default_rng(1).normal(size=(2, 1, 1, 8))
+    probabilities, values = maps.class_maps(model).predict_on_batch(place)
+    scores = np.exp(values[:, 0, 0])  # of the only place there is
+    np.testing.assert_allclose(probabilities, scores / scores.sum(axis=1, keepdims=True), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", heads.HEADS)
+def test_every_head_has_a_map_a_class(name):
+    _, values = maps.class_maps(build(name)).predict_on_batch(IMAGES)
+    assert values.shape == (2, 4, 4, 3)
+    assert np.ptp(values) > 0
+
+
 @pytest.mark.parametrize("name", ["wscnet", "wildcat"])
 def test_heads_with_maps_of_their_own_show_these(name, tmp_path):
     model = build(name)
@@ -86,6 +105,7 @@ def write_run(folder):
     build("wscnet").save(folder / MODELS["final"])
 
 
+@pytest.mark.on_one_backend
 def test_predict_draws_one_picture_a_file_also_for_files_of_one_name(tmp_path):
     write_run(tmp_path / "run")
     for folder, color in (("a", (200, 30, 60)), ("b", (20, 30, 60))):
@@ -119,6 +139,7 @@ def test_predict_draws_one_picture_a_file_also_for_files_of_one_name(tmp_path):
     assert len(maps.picture_name(tmp_path / ("ä" * 120 + ".jpg")).encode()) < 255
 
 
+@pytest.mark.on_one_backend
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     write_run(tmp_path / "run")
     (tmp_path / "file").write_text("")
@@ -135,6 +156,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     assert "cannot be made: Not a directory" in outcome.stderr
 
 
+@pytest.mark.on_one_backend
 def test_otsu_parts_two_heaps():
     assert 0.31 < stimuli.otsu(np.array([0.0, 0.1, 0.31, 0.8, 0.9, 0.9])) < 0.8
     assert 0 < stimuli.otsu(np.array([0.0, 0.0, 1.0])) < 1
@@ -143,6 +165,7 @@ def test_otsu_parts_two_heaps():
     assert stimuli.otsu(np.array([0.0, 0.4, 0.6])) < 0.4
 
 
+@pytest.mark.on_one_backend
 def test_scores_by_hand():
     truth = np.zeros((4, 4))
     truth[:2] = 1
@@ -215,6 +238,7 @@ def brightness_network():
     return keras.Model(images, keras.ops.mean(0 * maps, axis=(1, 2)) + shares)
 
 
+@pytest.mark.on_one_backend
 def test_evaluate_scores_the_maps_of_the_pictures_that_have_stimuli(
     with_maps, tmp_path, monkeypatch
 ):

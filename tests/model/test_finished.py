@@ -58,6 +58,7 @@ def test_evaluation_counts_every_image_once(finished):
     assert all(row["filename"].startswith(f"validation/{row['label']}-") for row in rows)
 
 
+@pytest.mark.on_one_backend
 def test_evaluate_prints_one_json_object(finished):
     out, _ = finished
     outcome = CliRunner().invoke(evaluate.main, ["--run", str(out), "--split", "test", "--json"])
@@ -85,6 +86,7 @@ def test_best_is_the_epoch_with_the_lowest_val_loss(finished):
     assert loss == pytest.approx(history(out)[best - 1]["val_loss"], abs=1e-5)
 
 
+@pytest.mark.on_one_backend
 def test_predict_reads_what_it_can_and_reports_the_rest(finished, tmp_path):
     out, _ = finished
     (tmp_path / "more").mkdir()
@@ -130,6 +132,7 @@ def test_an_unfinished_run_cannot_be_loaded(finished, tmp_path):
         checkpoint.load(tmp_path)
 
 
+@pytest.mark.on_one_backend
 def test_an_error_is_one_line_on_standard_error(tmp_path):
     """In a process of its own: libraries, too, have nothing to add."""
     arguments = [sys.executable, "-m", "model.evaluate", "--run", str(tmp_path)]
@@ -142,6 +145,7 @@ def test_an_error_is_one_line_on_standard_error(tmp_path):
     assert outcome.stderr.count("\n") == 1
 
 
+@pytest.mark.on_one_backend
 def test_no_title_is_cut_off(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(

@@ -165,6 +165,7 @@ def test_stopped_between_two_heads_of_an_epoch_it_goes_on_to_the_same_weights(
     assert_same(tmp_path, alone)
 
 
+@pytest.mark.on_one_backend
 def test_only_runs_that_differ_behind_the_backbone_share_it(settings, tmp_path):
     variants = [
         ({}, 16),
@@ -186,6 +187,7 @@ def test_only_runs_that_differ_behind_the_backbone_share_it(settings, tmp_path):
     assert len(groups.groups([one, other])) == 2
 
 
+@pytest.mark.on_one_backend
 def test_a_head_that_diverges_does_not_stop_the_others(settings, alone, tmp_path):
     variants = [VARIANTS[0], ({"learning_rate": 1e38}, 8)]
     with pytest.raises(InputError, match=r"1: The loss of epoch 1 is not a number"):
@@ -194,6 +196,7 @@ def test_a_head_that_diverges_does_not_stop_the_others(settings, alone, tmp_path
     assert not is_finished(tmp_path / "1")
 
 
+@pytest.mark.on_one_backend
 def test_features_of_a_large_held_out_split_are_computed_again(
     settings, alone, tmp_path, monkeypatch
 ):

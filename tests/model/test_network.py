@@ -70,6 +70,7 @@ def test_the_table_names_the_constructors_in_lower_case():
     assert [backbone.constructor.__name__.lower() for backbone in table.values()] == FAMILIES
 
 
+@pytest.mark.on_one_backend
 def test_standardised_features_have_mean_0_and_variance_1_over_all_images():
     # Its features vary with random weights.
     model = build(backbone="vgg16", backbone_options=(), standardise=True)
@@ -179,6 +180,7 @@ def test_auto_precision_follows_the_hardware(monkeypatch, device, capabilities, 
     assert precision.resolve("float16") == "float16"
 
 
+@pytest.mark.on_one_backend
 def test_weights_come_from_a_file(tmp_path):
     backbone = keras.applications.MobileNet(
         include_top=False, weights=None, alpha=0.25, input_shape=(32, 32, 3)
@@ -216,11 +218,13 @@ def test_weights_come_from_a_file(tmp_path):
         ({"fine_tune": 87}, "at most the backbone's 86 layers"),
     ],
 )
+@pytest.mark.on_one_backend
 def test_what_cannot_be_built_is_said_in_one_line(changes, message):
     with pytest.raises(InputError, match=message):
         build(**changes)
 
 
+@pytest.mark.on_one_backend
 def test_weights_that_cannot_be_downloaded_name_the_way_out(monkeypatch):
     def offline(**_):
         raise Exception(
@@ -240,6 +244,7 @@ def test_weights_that_cannot_be_downloaded_name_the_way_out(monkeypatch):
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
     ],
 )
+@pytest.mark.on_one_backend
 def test_settings_out_of_range_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
         TrainSettings(**changes)

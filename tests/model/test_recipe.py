@@ -12,7 +12,6 @@ from run_files import QUIET, assert_same_models, history, interrupt_after, keep_
 from sentiflow import pipeline
 from sentiflow.model import evaluate, train
 from sentiflow.model.networks import network
-from sentiflow.model.networks.backbones import make_backbone
 from sentiflow.model.scores import split
 from sentiflow.model.settings import TrainSettings
 from sentiflow.model.training import checkpoint, feed, loop, recipe, start
@@ -23,30 +22,20 @@ INPUTS = pipeline.Settings(batch_size=8, image_size=tiny_dataset.IMAGE_SIZE)
 NAMES = tiny_dataset.CLASSES
 
 
+pytestmark = pytest.mark.usefixtures("small_backbone", "without_pictures")
+
+
 @pytest.fixture(scope="module")
-def settings(tiny_dir, tmp_path_factory):
-    """A backbone whose features do not vanish, as those of Keras' initial weights do."""
-    settings = TrainSettings(
+def settings(tiny_dir):
+    return TrainSettings(
         dataset=tiny_dataset.NAME,
         data_dir=str(tiny_dir),
-        backbone="mobilenet",
-        backbone_options=("alpha=0.25",),
-        weights=str(tmp_path_factory.mktemp("backbone") / "live.weights.h5"),
+        backbone="small",
+        weights="none",
         epochs=3,
         learning_rate=0.02,
         precision="float32",
     )
-    backbone = make_backbone(
-        dataclasses.replace(settings, weights="none"), image_size=tiny_dataset.IMAGE_SIZE
-    )
-    rng = np.random.default_rng(0)
-    for weight in backbone.weights:
-        if "kernel" in weight.path:
-            # Of 3 x 3, most lie beyond the border.
-            places = 1 if "_dw_" in weight.path else weight.shape[2]
-            weight.assign(rng.normal(scale=np.sqrt(2 / places), size=weight.shape))
-    backbone.save_weights(settings.weights)
-    return settings
 
 
 OTHERWISE = {
@@ -99,7 +88,7 @@ def test_stages_and_the_mean_of_the_last_epochs(settings, tmp_path, monkeypatch)
     ]
     assert changed[:2] == [0, 0]
     assert changed[2] > 0
-    assert max(changed) <= 2  # a depthwise and a pointwise kernel
+    assert max(changed) <= 2  # a kernel and a bias
     rates = [row["learning_rate"] for row in history(tmp_path)]
     # 27 images: 3 updates an epoch.
     expected = [0.02 / (1 + 0.0005 * t) for t in (3, 6)] + [
@@ -113,6 +102,7 @@ def test_stages_and_the_mean_of_the_last_epochs(settings, tmp_path, monkeypatch)
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.on_one_backend
 def test_the_best_epoch_may_lie_before_the_fine_tuning(settings, tmp_path, monkeypatch):
     for module in (checkpoint, loop):
         monkeypatch.setattr(module, "best_epoch", lambda history: 1)
@@ -135,6 +125,7 @@ def test_the_device_tier_mixes_and_fine_tunes_the_same(settings, tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+@pytest.mark.on_one_backend
 def test_training_reports_the_loss_that_it_lowers_and_validation_the_plain_one(settings, tmp_path):
     changed = dataclasses.replace(
         settings, epochs=1, learning_rate=1e-9, label_smoothing=0.9, average_weights=1
@@ -165,6 +156,7 @@ def test_views_are_the_center_crop_its_mirror_image_and_random_crops(settings, t
         np.testing.assert_array_equal(labels, truth)
 
 
+@pytest.mark.on_one_backend
 def test_a_recipe_is_a_preset_that_options_override(settings, tiny_dir, tmp_path):
     best = recipe.preset("best", dropout=0.5)
     for name, value in (recipe.RECIPES["best"] | {"dropout": 0.5, "recipe": "best"}).items():
@@ -174,8 +166,7 @@ def test_a_recipe_is_a_preset_that_options_override(settings, tiny_dir, tmp_path
     given = [
         "--epochs=2",
         "--learning_rate=0.5",
-        "--backbone=mobilenet",
-        "--backbone_options=alpha=0.25",
+        "--backbone=small",
         "--weights=none",
     ]
     given += [
@@ -203,18 +194,13 @@ def test_a_recipe_is_a_preset_that_options_override(settings, tiny_dir, tmp_path
     assert outcome.exit_code == 0
 
 
+@pytest.mark.on_one_backend
 @pytest.mark.parametrize("name", recipe.ABLATION)
-def test_every_row_of_the_ablation_can_be_trained(name, small_backbone, tiny_dir):
+def test_every_row_of_the_ablation_can_be_trained(name, settings):
     """A network of each is made and updated: trained weights change, its loss is a number."""
-    changes = recipe.ABLATION[name]
-    settings = TrainSettings(
-        **changes,
-        dataset=tiny_dataset.NAME,
-        data_dir=str(tiny_dir),
-        backbone="small",
-        weights="none",
-        precision="float32",
-    )
+    shared = ("dataset", "data_dir", "backbone", "weights", "precision")
+    of_data = {field: getattr(settings, field) for field in shared}
+    settings = TrainSettings(**{**of_data, **recipe.ABLATION[name]})
     (first, *later) = recipe.stages(settings)
     assert sum(stage.epochs for stage in (first, *later)) == 20
     record = start.make_record(

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 import tiny_dataset
 
+from sentiflow.model.networks.heads import HEADS
 from sentiflow.model.settings import TrainSettings
 from sentiflow.model.training import recipe, targets
 from sentiflow.pipeline import InputError
@@ -121,7 +122,7 @@ def test_the_first_update_of_an_optimiser_by_hand(name):
         ({"views": 0}, "views must be at least 1"),
         ({"optimizer": "adam"}, "optimizer must be one of sgd, adamw. Received: 'adam'"),
         ({"schedule": "cos"}, "schedule must be one of inverse_time, cosine. Received: 'cos'"),
-        ({"head": "x"}, "head must be one of gap, linear, wscnet, wildcat. Received: 'x'"),
+        ({"head": "x"}, f"head must be one of {', '.join(HEADS)}. Received: 'x'"),
         (
             {"precision": "half"},
             "precision must be one of auto, float32, bfloat16, float16. Received: 'half'",

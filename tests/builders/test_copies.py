@@ -1,4 +1,4 @@
-"""What the readers of all archives share."""
+"""Files of the same content."""
 
 from sentiflow.builders.reading import sources
 
