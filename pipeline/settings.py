@@ -91,7 +91,9 @@ def _without_augmentation() -> dict[str, Any]:
     """What training streams alone do, and its value in streams that do not train: 0 or False."""
     fields = dataclasses.fields(_Common)
     augmentations = [field for field in fields if field.metadata["group"] == "augmentation"]
-    return {field.name: type(field.default)() for field in augmentations}
+    return {
+        field.name: False if isinstance(field.default, bool) else 0.0 for field in augmentations
+    }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -97,7 +97,7 @@ def check(settings: Any) -> None:
     Raises:
         InputError: a value is none of the choices, or outside of the interval.
     """
-    types_of_fields = hints(type(settings))
+    types_of_fields = hints(settings.__class__)
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         hint = types_of_fields[field.name]
