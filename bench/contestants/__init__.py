@@ -41,7 +41,7 @@ _LIST = (
         function=path_of(ours.sentiflow),
         tier="device",
         storage="raw256",
-        requires=("sentiflow.pipeline",),
+        requires=("sentiflow.pipeline:load",),
         works=("training",),
     ),
     Contestant(
@@ -50,7 +50,7 @@ _LIST = (
         function=path_of(ours.sentiflow),
         tier="memory",
         storage="raw256",
-        requires=("sentiflow.pipeline",),
+        requires=("sentiflow.pipeline:load",),
     ),
     Contestant(
         name="sentiflow-none-raw256",
@@ -58,7 +58,7 @@ _LIST = (
         function=path_of(ours.sentiflow),
         tier="none",
         storage="raw256",
-        requires=("sentiflow.pipeline",),
+        requires=("sentiflow.pipeline:load",),
     ),
     Contestant(
         name="sentiflow-none-jpeg256",
@@ -66,7 +66,7 @@ _LIST = (
         function=path_of(ours.sentiflow),
         tier="none",
         storage="jpeg256",
-        requires=("sentiflow.pipeline",),
+        requires=("sentiflow.pipeline:load",),
     ),
     Contestant(
         name="sentiflow-none-original",
@@ -74,7 +74,7 @@ _LIST = (
         function=path_of(ours.sentiflow),
         tier="none",
         storage="original",
-        requires=("sentiflow.pipeline",),
+        requires=("sentiflow.pipeline:load",),
     ),
     Contestant(
         name="dali-jpeg256",
@@ -204,7 +204,7 @@ _LIST = (
         kind="bound",
         function=path_of(bounds.decode_simplejpeg),
         storage="jpeg256",
-        requires=("simplejpeg", "sentiflow.pipeline"),
+        requires=("simplejpeg", "sentiflow.pipeline:load"),
         works=("decode",),
     ),
     Contestant(
@@ -212,7 +212,7 @@ _LIST = (
         kind="bound",
         function=path_of(bounds.decode_pillow),
         storage="jpeg256",
-        requires=("PIL", "sentiflow.pipeline"),
+        requires=("PIL", "sentiflow.pipeline:load"),
         works=("decode",),
     ),
     Contestant(
@@ -220,7 +220,7 @@ _LIST = (
         kind="bound",
         function=path_of(bounds.decode_tensorflow),
         storage="jpeg256",
-        requires=("tensorflow", "sentiflow.pipeline"),
+        requires=("tensorflow", "sentiflow.pipeline:load"),
         works=("decode",),
     ),
     Contestant(
@@ -228,7 +228,7 @@ _LIST = (
         kind="bound",
         function=path_of(bounds.copy_windows),
         storage="raw256",
-        requires=("sentiflow.pipeline",),
+        requires=("sentiflow.pipeline:load",),
         works=("copy",),
     ),
     Contestant(

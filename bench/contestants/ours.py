@@ -12,9 +12,7 @@ def sentiflow(task: Task) -> Iterator[Batch]:
 
     Tier `device` hands out no pixels: it only feeds real steps.
     """
-    from sentiflow import pipeline, startup
-
-    startup.prepare()
+    from sentiflow import pipeline
 
     augmented = task.work == "augmented"
     dataset = pipeline.load(

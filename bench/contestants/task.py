@@ -85,7 +85,8 @@ class Contestant:
         function: "module:function" of the loader, so that another process can find it.
         tier: cache tier, "-" where it has none.
         storage: what it reads, as in `Task`.
-        requires: modules without which it is absent. They are imported before its clock starts.
+        requires: modules without which it is absent, or "module:name" of what a module loads when
+            it is asked for it. They are imported before its clock starts.
         works: the works it does.
         environment: of `make peers`, whose Python runs it; "" is the one that runs the benchmark.
         form: what `bench.harness.prepared` makes of the storage for it, such as "beton"; "" where

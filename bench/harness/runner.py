@@ -114,6 +114,7 @@ def _run(
     job = Job(
         function=entry.function,
         requires=entry.requires,
+        prepare=entry.kind == "ours",
         task=task,
         seconds=settings.seconds,
         windows=settings.windows,
@@ -139,7 +140,8 @@ def run_step(entry: Contestant, task: Task, settings: Settings, step: dict[str, 
     """
     job = Job(
         function=entry.function,
-        requires=("sentiflow.model", *entry.requires),  # in this order: see `model`
+        requires=entry.requires,
+        prepare=True,
         task=task,
         seconds=settings.seconds,
         windows=settings.windows,

@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from sentiflow import index, pipeline
+from sentiflow import index
+from sentiflow.pipeline import Settings
+from sentiflow.pipeline import open as open_dataset
 
 from ..worker.clock import Usage
 
@@ -32,10 +34,10 @@ class Opening:
 
 def open_once(dataset: str, data_dir: str, image_size: int) -> Opening:
     """Opens the dataset with all of its images."""
-    settings = pipeline.Settings(image_size=image_size)
+    settings = Settings(image_size=image_size)
     begin = time.perf_counter()
     with Usage(interval=0.02) as usage:
-        data = pipeline.open(dataset, data_dir=data_dir)
+        data = open_dataset(dataset, data_dir=data_dir)
         images = len(data.labels("all", settings))
         seconds = time.perf_counter() - begin
     columns = (Path(data.folder) / index.FOLDER).iterdir()

@@ -39,16 +39,29 @@ def main(folder: Path) -> None:
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
 
+def load(required: str) -> None:
+    """Imports a module or, as "module:name", what a module loads when it is asked for it.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    module, _, name = required.partition(":")
+    loaded = importlib.import_module(module)
+    if name:
+        getattr(loaded, name)
+
+
 def _run(job: Job, folder: Path, channel: Any) -> dict[str, Any]:
     try:
-        for module in job.requires:
-            importlib.import_module(module)
+        if job.prepare:
+            from sentiflow import startup
+
+            startup.prepare()
+        for required in job.requires:
+            load(required)
     except ImportError as error:
         return {"status": f"absent: {error}"}
     if job.step is not None:
-        from sentiflow import startup
-
-        startup.prepare()
         from ..ours import step
 
         print(READY, file=channel, flush=True)

@@ -18,7 +18,8 @@ class Job:
 
     Attributes:
         function: "module:function" of the loader.
-        requires: modules to import before the clock starts.
+        requires: what to import before the clock starts, see `Contestant`.
+        prepare: whether the process is prepared as those of commands are, see `sentiflow.startup`.
         task: what the loader is called with.
         seconds: timed in all.
         windows: that the seconds are divided into.
@@ -32,6 +33,7 @@ class Job:
 
     function: str
     requires: tuple[str, ...]
+    prepare: bool
     task: Task
     seconds: float
     windows: int

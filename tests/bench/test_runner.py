@@ -1,10 +1,15 @@
 """The process of a contestant: what becomes of those that are right, wrong, absent or broken."""
 
+import sys
+import types
+
 import pytest
 
+from sentiflow.bench.contestants import CONTESTANTS
 from sentiflow.bench.contestants.task import Contestant
 from sentiflow.bench.harness import runner
 from sentiflow.bench.harness.settings import Settings
+from sentiflow.bench.worker.__main__ import load
 
 
 def entry(function, requires=("numpy",)):
@@ -44,3 +49,16 @@ def test_a_wrong_contestant_gets_none(loaders):
 )
 def test_an_absent_or_failing_contestant_says_why(loaders, contestant, status):
     assert run(contestant).status == status
+
+
+def test_what_a_module_loads_when_it_is_asked_is_loaded_before_the_clock(monkeypatch):
+    asked = []
+    lazy = types.ModuleType("lazy")
+    lazy.__getattr__ = asked.append
+    monkeypatch.setitem(sys.modules, "lazy", lazy)
+    load("lazy")
+    assert asked == []
+    load("lazy:name")
+    assert asked == ["name"]
+    ours = [entry for entry in CONTESTANTS.values() if entry.kind == "ours"]
+    assert {entry.requires for entry in ours} == {("sentiflow.pipeline:load",)}
