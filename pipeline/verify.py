@@ -161,18 +161,12 @@ def _bad_index(shard: Shard) -> str | None:
     scan_shard(shard.path, collector, shard=shard.number)
     expected = collector.columns([shard.path])
     first, end = np.searchsorted(shard.columns["shard"], [shard.number, shard.number + 1])
+    remedy = f"remove the folder {index.FOLDER} beside it."
     if end - first != len(expected["label"]):
-        return (
-            f"{shard.path}: holds {len(expected['label'])} records, the index {end - first}; "
-            f"remove the folder {index.FOLDER} beside it."
-        )
+        counts = f"{len(expected['label'])} records, the index {end - first}"
+        return f"{shard.path}: holds {counts}; {remedy}"
     wrong = [name for name in expected if not _agrees(name, expected, shard.columns, first, end)]
-    if not wrong:
-        return None
-    return (
-        f"{shard.path}: the index has another {', '.join(wrong)}; "
-        f"remove the folder {index.FOLDER} beside it."
-    )
+    return f"{shard.path}: the index has another {', '.join(wrong)}; {remedy}" if wrong else None
 
 
 def _agrees(
