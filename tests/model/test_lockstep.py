@@ -118,6 +118,7 @@ def test_each_head_gets_the_updates_that_it_gets_alone(settings, alone, tmp_path
     assert sum(images) == max(epochs) * 4 * 8 + 7
 
 
+@pytest.mark.on_one_backend
 @pytest.mark.parametrize("cache", ["none", "device"])
 def test_every_tier_feeds_all_heads(settings, alone, tmp_path, cache):
     inputs = dataclasses.replace(INPUTS, cache=cache)
