@@ -18,14 +18,14 @@ shift $(($# < 2 ? $# : 2))
 sets="experiments lockstep ablation"
 parts=${*:-throughput start build growth stages memory training emulation scaling ${weights:+$sets}}
 cd "$(dirname "$0")/.."
-bin=$(dirname "${PYTHON:-.venv/bin/python}")
+python=${PYTHON:-.venv/bin/python}
 export TF_CPP_MIN_LOG_LEVEL=3
 out=demo/measured # git ignores it, so that the rows name a commit and not a changed tree
 mkdir -p $out
 
 # The rows of a set of experiments: train NAME OPTION...
 train() {
-    "$bin/python" -m model.experiments --out "$out/$1" --data_dir "$data" --backbone mobilenet \
+    "$python" -m model.experiments --out "$out/$1" --data_dir "$data" --backbone mobilenet \
         --backbone_options alpha=0.25 --weights "${weights:?name the file of ImageNet weights in WEIGHTS}" "${@:2}"
     cp "$out/$1/results.json" "$out/$1.json"
 }
@@ -46,8 +46,8 @@ for part in $parts; do
     scaling) command=(bench.scaling --seconds 1 --plot $out/scaling.png) ;;
     experiments)
         if [ ! -d "$data/twitter1/raw256" ]; then
-            "$bin/python" -m builders.sample $out/sample --images 200
-            "$bin/tfds" build builders/twitter1 --config raw256 --manual_dir $out/sample --data_dir "$data"
+            "$python" -m builders.sample $out/sample --images 200
+            "$python" -m tensorflow_datasets.scripts.cli.main build builders/twitter1 --config raw256 --manual_dir $out/sample --data_dir "$data"
         fi
         train experiments
         ;;
@@ -58,10 +58,11 @@ for part in $parts; do
     ablation) train ablation --ablation --seeds 5 ;;
     *) echo "no such part: $part" >&2 && exit 2 ;;
     esac
-    [ ${#command[@]} = 0 ] || "$bin/python" -m "${command[@]}" "${source[@]}" --json "$out/$part.json"
+    [ ${#command[@]} = 0 ] || "$python" -m "${command[@]}" "${source[@]}" --json "$out/$part.json"
     echo "== $part: $((SECONDS - began)) s"
 done
 for part in $parts; do
-    find $out -maxdepth 1 -type f -name "$part*" -exec cp {} docs/ \;
+    cp $out/"$part".* docs/
+    [ "$part" != lockstep ] || cp $out/lockstep-sequential.json docs/
 done
-"$bin/python" -m bench.docs README.md builders/README.md docs/*.md
+"$python" -m bench.docs README.md builders/README.md docs/*.md
