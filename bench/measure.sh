@@ -47,7 +47,8 @@ for part in $parts; do
     experiments)
         if [ ! -d "$data/twitter1/raw256" ]; then
             "$python" -m builders.sample $out/sample --images 200
-            "$python" -m tensorflow_datasets.scripts.cli.main build builders/twitter1 --config raw256 --manual_dir $out/sample --data_dir "$data"
+            "$python" -m tensorflow_datasets.scripts.cli.main build builders/twitter1 --config raw256 \
+                --manual_dir $out/sample --data_dir "$data"
         fi
         train experiments
         ;;

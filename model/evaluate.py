@@ -75,8 +75,8 @@ def main(
     suffix = split_scores.file_suffix(record, evaluation)
     printed = evaluation.as_json()
     if stimuli_scores:
-        write_json(folder / f"stimuli-{suffix}.json", stimuli_scores.as_json())
         printed["stimuli"] = stimuli_scores.as_json()
+        write_json(folder / f"stimuli-{suffix}.json", printed["stimuli"])
     if as_json:
         click.echo(json.dumps(printed))
         return

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sentiflow.options import InputError, check, option, parse_pairs
 
-from .networks.head_options import FORMER_OPTIONS, HEAD_OPTIONS, NoOptions, current_options
+from .networks.head_options import FORMER_OPTIONS, current_options, options_class
 
 # The reference system's optimiser: SGD with Nesterov momentum 0.9, and lr_t = lr / (1 + 0.0005 t).
 MOMENTUM = 0.9
@@ -183,12 +183,12 @@ class TrainSettings:
 
     @property
     def of_head(self) -> Any:
-        """The options of the head alone, an object of its class in `HEAD_OPTIONS`.
+        """The options of the head alone, an object of its `options_class`.
 
         Raises:
             InputError: it has no such option, or a value is outside its range.
         """
-        kind = HEAD_OPTIONS.get(self.head, NoOptions)
+        kind = options_class(self.head)
         values = parse_pairs(
             self.head_options,
             option="head_options",

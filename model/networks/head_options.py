@@ -60,6 +60,12 @@ HEAD_OPTIONS: dict[str, type[NoOptions | WscnetOptions | WildcatOptions]] = {
     "wildcat": WildcatOptions,
 }
 
+
+def options_class(head: str) -> type[NoOptions | WscnetOptions | WildcatOptions]:
+    """The class of a head's own options."""
+    return HEAD_OPTIONS.get(head, NoOptions)
+
+
 # Fields of `TrainSettings` in run folders of version 0.1.0: the head, and its option today.
 FORMER_OPTIONS = {
     "wscnet_pooling": ("wscnet", "pooling"),
@@ -71,7 +77,7 @@ FORMER_OPTIONS = {
 
 def current_options(head: str, former: dict[str, Any]) -> list[str]:
     """What former fields say of a head, as `head_options`; defaults are left out."""
-    defaults = HEAD_OPTIONS.get(head, NoOptions)()
+    defaults = options_class(head)()
     options = {
         key: former[name]
         for name, (owner, key) in FORMER_OPTIONS.items()

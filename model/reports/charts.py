@@ -92,8 +92,10 @@ class Chart:
 
     @property
     def legend(self) -> dict[str, str]:
-        """Roles by the names of what they colour."""
-        return {mark.name: mark.role for column in self.columns for mark in column.marks}
+        """Roles by the names of what they colour; what is muted needs no explanation."""
+        marks = [mark for column in self.columns for mark in column.marks]
+        roles = {mark.name: mark.role for mark in marks if mark.role not in ("muted", "guide")}
+        return roles | ({self.guide[0]: "guide"} if self.guide else {})
 
 
 def percent(value: float) -> str:

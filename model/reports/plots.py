@@ -68,17 +68,9 @@ def _draw(chart: Chart, axes: Axes) -> None:
     if chart.guide:
         _, points = chart.guide
         axes.plot(*zip(*points, strict=True), color=COLORS["guide"], linestyle="--", linewidth=1)
-    handles, names = _legend(chart)
-    if names:
-        axes.legend(handles, names, frameon=False)
-
-
-def _legend(chart: Chart) -> tuple[list[Patch], list[str]]:
-    """Handles and names of what a chart shows, in the order of the page's legend."""
-    roles = {name: role for name, role in chart.legend.items() if role not in ("muted", "guide")}
-    if chart.guide:
-        roles[chart.guide[0]] = "guide"
-    return [Patch(color=COLORS[role]) for role in roles.values()], list(roles)
+    if chart.legend:
+        handles = [Patch(color=COLORS[role]) for role in chart.legend.values()]
+        axes.legend(handles, list(chart.legend), frameon=False)
 
 
 def draw_confusion(matrix: np.ndarray, class_names: list[str], path: Path, *, title: str) -> None:
