@@ -1,5 +1,10 @@
 """What several tests of the benchmark need: loaders of a worker, exported photographs, commands."""
 
+import contextlib
+import io
+import runpy
+import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +14,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from sentiflow.bench.harness import inputs
+from sentiflow.bench import growth
+from sentiflow.bench.harness import builds, inputs
 
 LOADERS = """
 import itertools
@@ -39,6 +45,27 @@ def exported(data_dir, tmp_path_factory) -> Path:
     """The source files of the training images, in class folders."""
     folder = tmp_path_factory.mktemp("exported") / "photos"
     return inputs.export_photos("emotionroi", split="train", data_dir=data_dir, folder=folder)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Modules that the benchmark runs as processes of their own are run here, libraries loaded."""
+
+    def run_module(module: str, *arguments: str, task: str = "") -> str:
+        output = io.StringIO()
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # runpy: the module is loaded already
+            patch.setattr(sys, "argv", [module, *arguments])
+            with contextlib.redirect_stdout(output):
+                try:
+                    runpy.run_module(module, run_name="__main__", alter_sys=True)
+                except SystemExit as end:
+                    if end.code:
+                        raise
+        return output.getvalue()
+
+    for room in (builds, growth, inputs):
+        monkeypatch.setattr(room, "run_module", run_module)
 
 
 @pytest.fixture

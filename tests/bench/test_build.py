@@ -42,7 +42,7 @@ def test_rows_hold_rates_seconds_and_bytes(tmp_path, monkeypatch, invoke):
     assert "2.50" in result.output
 
 
-def test_sets_of_any_number_are_drawn_built_and_opened(tmp_path):
+def test_sets_of_any_number_are_drawn_built_and_opened(tmp_path, in_this_process):
     path = tmp_path / "growth.json"
     arguments = ["--images", "100", "--linked", "300", "--json", str(path)]
     printed = CliRunner().invoke(growth.main, arguments, catch_exceptions=False).output

@@ -26,7 +26,7 @@ def test_a_grown_dataset_holds_every_record_several_times(data_dir, tmp_path):
     assert described.splits["train"] == 90
 
 
-def test_samples_of_any_number_lie_side_by_side(tmp_path, monkeypatch):
+def test_samples_of_any_number_lie_side_by_side(tmp_path, monkeypatch, in_this_process):
     monkeypatch.chdir(tmp_path)
     for images in (60, 66, 60):
         data_dir, reasons = inputs.prepare(Settings(images=images), ("raw256",))

@@ -21,7 +21,7 @@ def tiny_dir(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def small_backbone():
     """A backbone called `small`, which is compiled in no time."""
     with pytest.MonkeyPatch.context() as patch:
@@ -47,13 +47,12 @@ def tiny_inputs():
 
 
 @pytest.fixture(scope="session")
-def mobilenet(tiny_dir):
-    """Three epochs of a small MobileNet."""
+def small(tiny_dir, small_backbone):
+    """Three epochs of the small backbone."""
     return TrainSettings(
         dataset=tiny_dataset.NAME,
         data_dir=str(tiny_dir),
-        backbone="mobilenet",
-        backbone_options=("alpha=0.25",),
+        backbone="small",
         weights="none",
         epochs=3,
         learning_rate=0.05,
@@ -62,8 +61,8 @@ def mobilenet(tiny_dir):
 
 
 @pytest.fixture(scope="session")
-def finished(mobilenet, tiny_inputs, tmp_path_factory):
+def finished(small, tiny_inputs, tmp_path_factory):
     """A finished run, which tests add evaluations to at most: its folder and what it printed."""
     out, text = tmp_path_factory.mktemp("runs") / "finished", StringIO()
-    loop.train(mobilenet, tiny_inputs, out=out, console=Console(file=text))
+    loop.train(small, tiny_inputs, out=out, console=Console(file=text))
     return out, text.getvalue()

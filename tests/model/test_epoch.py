@@ -1,5 +1,6 @@
 """An epoch that is one program, against the same batches in `fit`; JAX alone has it."""
 
+import dataclasses
 import itertools
 
 import keras
@@ -8,7 +9,6 @@ import pytest
 import tiny_dataset
 
 from sentiflow import pipeline
-from sentiflow.model.settings import TrainSettings
 from sentiflow.model.training import epoch, feed, start
 
 pytestmark = pytest.mark.skipif(
@@ -17,17 +17,8 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("cache", ["memory", "device"])
-def test_two_epochs_are_those_of_fit(tiny_dir, small_backbone, cache):
-    settings = TrainSettings(
-        dataset=tiny_dataset.NAME,
-        data_dir=str(tiny_dir),
-        backbone="small",
-        weights="none",
-        epochs=2,
-        learning_rate=0.05,
-        dropout=0.2,
-        precision="float32",
-    )
+def test_two_epochs_are_those_of_fit(small, cache):
+    settings = dataclasses.replace(small, epochs=2, dropout=0.2)
     inputs = pipeline.Settings(image_size=tiny_dataset.IMAGE_SIZE, batch_size=4, cache=cache)
     record = start.make_record(settings, inputs)
     steps = feed.steps_per_epoch(record)

@@ -172,10 +172,10 @@ def test_no_title_is_cut_off(tmp_path, monkeypatch):
             assert box.x1 <= figure.bbox.width
 
 
-def test_the_network_is_that_of_the_settings(finished, mobilenet):
+def test_the_network_is_that_of_the_settings(finished, small):
     out, _ = finished
     record, model = checkpoint.load(out)
-    assert record.train == mobilenet
-    assert record.inputs.preprocess == backbones.find_backbone("mobilenet").preprocess == "tf"
+    assert record.train == small
+    assert record.inputs.preprocess == backbones.find_backbone("small").preprocess == "tf"
     assert model.output_shape == (None, 3)
     assert record.environment.backend == keras.backend.backend()

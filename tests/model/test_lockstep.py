@@ -12,26 +12,17 @@ from run_files import QUIET, history, weights
 
 from sentiflow import pipeline
 from sentiflow.model.networks import network
-from sentiflow.model.settings import TrainSettings
 from sentiflow.model.training import checkpoint, groups, lockstep, shared, start, stepping
 from sentiflow.model.training.groups import Job
 from sentiflow.model.training.record import METRICS, MODELS, is_finished
 from sentiflow.pipeline import InputError
 
-pytestmark = pytest.mark.usefixtures("small_backbone", "without_pictures")
+pytestmark = pytest.mark.usefixtures("without_pictures")
 
 
 @pytest.fixture(scope="module")
-def settings(tiny_dir, small_backbone):
-    return TrainSettings(
-        dataset=tiny_dataset.NAME,
-        data_dir=str(tiny_dir),
-        backbone="small",
-        weights="none",
-        epochs=2,
-        learning_rate=0.05,
-        precision="float32",
-    )
+def settings(small):
+    return dataclasses.replace(small, epochs=2)
 
 
 INPUTS = pipeline.Settings(batch_size=8, image_size=tiny_dataset.IMAGE_SIZE, seed=3)

@@ -22,20 +22,12 @@ INPUTS = pipeline.Settings(batch_size=8, image_size=tiny_dataset.IMAGE_SIZE)
 NAMES = tiny_dataset.CLASSES
 
 
-pytestmark = pytest.mark.usefixtures("small_backbone", "without_pictures")
+pytestmark = pytest.mark.usefixtures("without_pictures")
 
 
 @pytest.fixture(scope="module")
-def settings(tiny_dir):
-    return TrainSettings(
-        dataset=tiny_dataset.NAME,
-        data_dir=str(tiny_dir),
-        backbone="small",
-        weights="none",
-        epochs=3,
-        learning_rate=0.02,
-        precision="float32",
-    )
+def settings(small):
+    return dataclasses.replace(small, learning_rate=0.02)
 
 
 OTHERWISE = {

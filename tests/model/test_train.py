@@ -39,10 +39,10 @@ def command(settings, inputs, *more):
     return [*options, *map(str, more)]
 
 
-def test_a_folder_that_holds_a_run_is_left_alone(finished, mobilenet, tiny_inputs):
+def test_a_folder_that_holds_a_run_is_left_alone(finished, small, tiny_inputs):
     out, _ = finished
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    outcome = CliRunner().invoke(train.main, ["--out", str(out), *command(mobilenet, tiny_inputs)])
+    outcome = CliRunner().invoke(train.main, ["--out", str(out), *command(small, tiny_inputs)])
     assert outcome.exit_code == 2
     assert outcome.stderr.count("\n") == 1
     assert "holds a run" in outcome.stderr
@@ -67,11 +67,8 @@ def test_resuming_with_other_settings_names_the_field(finished, option, message)
     assert message in outcome.stderr
 
 
-def test_the_device_tier_trains_the_same_and_resumes(
-    mobilenet, tiny_inputs, small_backbone, tmp_path, monkeypatch
-):
+def test_the_device_tier_trains_the_same_and_resumes(small, tiny_inputs, tmp_path, monkeypatch):
     """Three updates a call; interrupted after the second epoch. The dataset is not saved."""
-    small = dataclasses.replace(mobilenet, backbone="small", backbone_options=())
     loop.train(small, tiny_inputs, out=tmp_path / "memory", console=QUIET)
     inputs = dataclasses.replace(tiny_inputs, cache="device")
     settings = dataclasses.replace(small, steps_per_execution=3)
@@ -94,7 +91,7 @@ def test_the_device_tier_trains_the_same_and_resumes(
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
 
 
-def test_pixels_that_do_not_fit_name_the_tier_to_use(mobilenet, tiny_inputs, monkeypatch):
+def test_pixels_that_do_not_fit_name_the_tier_to_use(small, tiny_inputs, monkeypatch):
     def full(*_, **__):
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
@@ -103,19 +100,17 @@ def test_pixels_that_do_not_fit_name_the_tier_to_use(mobilenet, tiny_inputs, mon
     with pytest.raises(
         InputError, match=r"do not fit into the accelerator's memory; use cache='memory'"
     ):
-        device.OnDevice(
-            model, pipeline.open(mobilenet.dataset, data_dir=mobilenet.data_dir), tiny_inputs
-        )
+        device.OnDevice(model, pipeline.open(small.dataset, data_dir=small.data_dir), tiny_inputs)
 
 
-def test_a_batch_larger_than_the_split_is_refused(mobilenet, tiny_inputs, tmp_path):
+def test_a_batch_larger_than_the_split_is_refused(small, tiny_inputs, tmp_path):
     with pytest.raises(InputError, match="27 training images, less than a batch"):
-        loop.train(mobilenet, dataclasses.replace(tiny_inputs, batch_size=28), out=tmp_path / "run")
+        loop.train(small, dataclasses.replace(tiny_inputs, batch_size=28), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_loss_that_is_no_number_ends_the_run_in_one_line(mobilenet, tiny_inputs, tmp_path):
-    settings = dataclasses.replace(mobilenet, learning_rate=1e38)
+def test_a_loss_that_is_no_number_ends_the_run_in_one_line(small, tiny_inputs, tmp_path):
+    settings = dataclasses.replace(small, learning_rate=1e38)
     with pytest.raises(
         InputError, match=r"The loss of epoch 1 is not a number.*learning_rate below 1e\+38"
     ):
@@ -137,11 +132,11 @@ def test_early_stopping_counts_epochs_without_a_lower_val_loss():
 
 
 def test_early_stopping_padding_scaling_and_tensorboard_in_one_run(
-    mobilenet, tiny_inputs, tmp_path, monkeypatch
+    small, tiny_inputs, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(loop, "should_stop", lambda history, patience: len(history) == patience)
     changed = dataclasses.replace(
-        mobilenet, epochs=9, early_stopping=1, precision="float16", tensorboard=True
+        small, epochs=9, early_stopping=1, precision="float16", tensorboard=True
     )
     outcome = loop.train(
         changed,
@@ -166,12 +161,9 @@ train.main(sys.argv[1:])
 
 
 @pytest.mark.on_one_backend
-def test_killed_at_any_moment_a_run_resumes_to_the_same_weights(
-    mobilenet, tiny_inputs, small_backbone, tmp_path
-):
+def test_killed_at_any_moment_a_run_resumes_to_the_same_weights(small, tiny_inputs, tmp_path):
     """The moment varies with the machine's speed: in the third epoch, or soon after it."""
-    small = {"backbone": "small", "backbone_options": (), "epochs": 15}
-    settings = dataclasses.replace(mobilenet, **small, dropout=0.3, fine_tune=5)
+    settings = dataclasses.replace(small, epochs=15, dropout=0.3, fine_tune=5)
     reference, killed = tmp_path / "reference", tmp_path / "killed"
     loop.train(settings, tiny_inputs, out=reference, console=QUIET)
     options = ["--out", str(killed), *command(settings, tiny_inputs)]
