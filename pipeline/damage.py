@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
+from PIL import UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
@@ -40,7 +41,7 @@ class Shard:
 
 @contextlib.contextmanager
 def named(paths: Sequence[str]) -> Iterator[None]:
-    """Makes of TensorFlow's error about bytes that it cannot read one that names the record.
+    """Makes of a decoder's error about bytes that it cannot read one that names the record.
 
     Args:
         paths: shards of the dataset that is read meanwhile.
@@ -50,7 +51,7 @@ def named(paths: Sequence[str]) -> Iterator[None]:
     """
     try:
         yield
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError):
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError, UnidentifiedImageError):
         fault = next(verify(shards_of(paths)), None)
         if fault is None:
             raise

@@ -21,6 +21,7 @@ from .errors import DatasetError
 MAX_JPEG_SIDE = 65_500  # pixels, libjpeg's own limit
 # What TensorFlow decodes to Pillow's pixels, but for odd files.
 _DECODED_ALIKE = ("JPEG", "MPO", "PNG", "GIF")
+_JPEG_END = b"\xff\xd9"
 _MP_ENTRIES = 0xB002  # of an MPO's index of pictures (CIPA DC-007, 5.2.3)
 
 
@@ -90,12 +91,17 @@ def _original(image: Photo) -> bytes:
 
 
 def _candidates(image: Photo) -> Iterator[bytes]:
-    """What may be stored of a file as it is: the first picture alone where it holds several."""
+    """What may be stored of a file as it is.
+
+    Of several pictures the first alone; of a JPEG whose end is damaged the same with one.
+    """
     entries = getattr(image.image, "mpinfo", {}).get(_MP_ENTRIES, ())
     if entries:
         yield image.data[: entries[0]["Size"]]
     if image.format in _DECODED_ALIKE:
         yield image.data
+    if image.format == "JPEG":
+        yield image.data + _JPEG_END
 
 
 def _is_flat(picture: Image.Image) -> bool:

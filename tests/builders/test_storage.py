@@ -142,8 +142,8 @@ def test_of_odd_files_original_holds_what_tensorflow_decodes_to_pillows_pixels(t
     decoded = tf.io.decode_jpeg(stored.value, channels=3, dct_method="INTEGER_ACCURATE")
     np.testing.assert_array_equal(decoded, expected)
     np.testing.assert_array_equal(storage.store(path, RAW).value, reference_pixels(path))
-    if make is two_pictures:
-        assert len(stored.value) < 0.7 * path.stat().st_size
+    if make in (two_pictures, wrong_end):
+        assert len(stored.value) <= path.stat().st_size * (0.7 if make is two_pictures else 1.1)
         assert stored.value[:2] == b"\xff\xd8"
 
 
