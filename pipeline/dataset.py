@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -17,7 +18,7 @@ import tensorflow_datasets as tfds
 from sentiflow import startup
 from sentiflow.options import InputError
 
-from . import graph, pictures, stimuli, stored, votes
+from . import damage, graph, pictures, stimuli, stored, votes
 from .records import Records, read_index
 from .settings import Settings, StreamSettings
 from .sources import device as device_source
@@ -256,6 +257,13 @@ class Dataset:
                 f"{self._requested} has no split {split!r}; it has {', '.join(known)}."
             )
         return self._index
+
+    def naming_damage(self) -> contextlib.AbstractContextManager[None]:
+        """Around the reading of streams: an error about damaged bytes becomes an InputError.
+
+        Its message names shard, record and file.
+        """
+        return damage.named(self.shards)
 
     @property
     def shards(self) -> list[str]:

@@ -8,6 +8,7 @@ import importlib.util
 MODULES = {
     "jax": ("jax",),
     "hub": ("keras_hub",),
+    "heif": ("pillow_heif",),
     "tensorboard": ("tensorboard",),
     "bench": ("simplejpeg", "keras_preprocessing"),
 }

@@ -5,21 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .sources import Bad, Entry, Source
+from sentiflow.photo import suffixes
 
-_SUFFIXES = {
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".png",
-    ".gif",
-    ".bmp",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".ppm",
-}
+from .sources import Bad, Entry, Source
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -66,7 +54,7 @@ def _image_files(folder: Path, root: Path, source: Source) -> list[Path]:
     """
     files = []
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not (path.is_dir() or path.suffix.lower() in _SUFFIXES):
+        if path.name.startswith(".") or not (path.is_dir() or path.suffix.lower() in suffixes()):
             source.facts["ignored_files"] = source.facts.get("ignored_files", 0) + 1
         elif path.is_dir():
             source.bad.append(Bad(f"{path.relative_to(root)}/", "a folder inside a class folder"))

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from sentiflow.photo import check_file
+
 from ..writing import parallel
 from ..writing.errors import DatasetError
-from ..writing.storage import check_file
 
 
 class Entry(NamedTuple):

@@ -13,6 +13,7 @@ import numpy as np
 
 from .storage import Stored
 
+_MOST_LISTED = 20
 _QUANTILES = {
     "min": 0.0,
     "p5": 0.05,
@@ -36,7 +37,7 @@ class Card:
         self._sides = {name: Counter[int]() for name in ("width", "height", "short_side")}
         self._formats: Counter[str] = Counter()
         self._modes: Counter[str] = Counter()
-        self._clipped = 0
+        self._clipped = Counter[tuple[str, str]]()
 
     def add(self, split: str, label: str, stored: Stored) -> None:
         """Counts one image that is in the dataset."""
@@ -47,7 +48,21 @@ class Card:
         self._sides["short_side"][min(width, height)] += 1
         self._formats[stored.format] += 1
         self._modes[stored.mode] += 1
-        self._clipped += stored.clipped
+        if stored.clipped:
+            self._clipped[label, stored.mode] += 1
+
+    def clipping(self) -> str | None:
+        """What was cut off, by class and mode, as a line for the terminal; None if nothing was."""
+        if not self._clipped:
+            return None
+        classes, modes = Counter[str](), Counter[str]()
+        for (label, mode), images in self._clipped.items():
+            classes[label] += images
+            modes[mode] += images
+        return (
+            f"{self._clipped.total()} images have more than 8 bits a value; those below 0 and above"
+            f" 255 became 0 and 255. Classes: {_listing(classes)}. Modes: {_listing(modes)}."
+        )
 
     def facts(self) -> dict[str, Any]:
         """For the metadata.
@@ -55,7 +70,7 @@ class Card:
         Returns:
             `class_counts`, images by split and class; `source_sizes`, quantiles of width, height
             and short side of the files in pixels; `formats` and `modes`, images by Pillow's names;
-            `clipped_images`, those of 16 bits.
+            `clipped_images`, those of more than 8 bits a value.
         """
         return {
             "class_counts": {
@@ -65,8 +80,14 @@ class Card:
             "source_sizes": {side: quantiles(counts) for side, counts in self._sides.items()},
             "formats": dict(self._formats.most_common()),
             "modes": dict(self._modes.most_common()),
-            "clipped_images": self._clipped,
+            "clipped_images": self._clipped.total(),
         }
+
+
+def _listing(counts: Counter[str]) -> str:
+    shown = [f"{name} {images}" for name, images in counts.most_common(_MOST_LISTED)]
+    more = len(counts) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def quantiles(counts: Counter[int]) -> dict[str, int]:

@@ -18,6 +18,7 @@ import tensorflow_datasets.public_api as tfds
 from tensorflow_datasets.core import example_serializer
 
 from sentiflow import index
+from sentiflow.photo import BadImage, quiet_pillow
 
 from ..reading.sources import Bad, Entry, Source
 from . import parallel, shards, storage
@@ -26,11 +27,8 @@ from .config import StorageConfig
 from .errors import DatasetError, report_errors_in_one_line
 from .locking import lock_folder, remove_dead_siblings
 from .quarantine import QUARANTINE, bad_message, write_quarantine
-from .storage import BadImage
 
-_MIN_SHARDS = 8
-_IMAGES_PER_SHARD = 1024
-_SMALLEST_SHARD = 16  # images
+_FEW_FLAT = 3  # images of a set that may end in one colour when their values are cut off
 
 
 class Prepared(NamedTuple):
@@ -70,7 +68,8 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
 
     VERSION = tfds.core.Version("1.1.0")
     RELEASE_NOTES = {  # noqa: RUF012  # TFDS declares these class attributes
-        "1.1.0": "An index beside the shards tells where every image lies; records are the same.",
+        "1.1.0": "An index beside the shards tells where every image lies; two builds of the same"
+        " files are the same bytes; what TensorFlow decodes to other pixels is stored as PNG.",
         "1.0.0": "First release.",
     }
     BUILDER_CONFIGS: list[StorageConfig]
@@ -108,7 +107,7 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
                 "data_dir must be a local folder; copy the finished dataset."
                 f" Received: {self.data_dir}"
             )
-        with contextlib.ExitStack() as self._while_building, storage.quiet_pillow():
+        with contextlib.ExitStack() as self._while_building, quiet_pillow():
             super().download_and_prepare(**kwargs)
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
@@ -119,7 +118,7 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
             self._source.splits = {
                 split: entries[:limit] for split, entries in self._source.splits.items()
             }
-        self._shards = download_config.num_shards or default_shards(self._source)
+        self._shards = download_config.num_shards or shards.default(self._source)
         self._begin_counts()
         self._check_splits()
         written = [self._write_split(split) for split in self._source.splits]
@@ -130,6 +129,7 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         """Makes what grows with every record: bad files, card, index, paths of the shards."""
         features = self.info.features
         self._bad = list(self._source.bad)
+        self._flat = 0  # images of one colour, since their values were cut off
         self._card = Card(features["label"].names)
         self._serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
         self._index = index.Collector()
@@ -207,9 +207,20 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
             shown = tfds.core.utils.tqdm(results, f"Writing {split}", len(entries), **options)
             for entry, image, record, bad in shown:
                 self._bad += bad
-                if image is not None:
+                if image is None or (image.flat and self._is_one_too_many(entry, image)):
+                    yield None
+                else:
                     self._card.add(split, entry.label, image)
-                yield record
+                    yield record
+
+    def _is_one_too_many(self, entry: Entry, image: storage.Stored) -> bool:
+        """Whether an image of one colour comes after a few others; it is then a bad one."""
+        self._flat += 1
+        if self._flat <= _FEW_FLAT:
+            return False
+        reason = f"cut off at 255, its values of mode {image.mode} became one flat colour"
+        self._bad.append(Bad(entry.filename, f"{reason}, as {self._flat - 1} others before it"))
+        return True
 
     def _check_shards(self, split: str, images: int) -> None:
         if not images:
@@ -233,7 +244,8 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         maps, bad = stored_maps(entry)
         example = self._example(Prepared(entry, image.value, maps))
         encoded = self.info.features.encode_example(example)
-        record = self._serializer.serialize_example(encoded)
+        # Protocol buffers order the features by chance else, so that no two builds are the same.
+        record = self._serializer.get_tf_example(encoded).SerializeToString(deterministic=True)
         return Checked(entry, image._replace(value=b""), record, bad)
 
     def _stop_if_bad(self, unread: Sequence[str] = ()) -> None:
@@ -249,10 +261,10 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         """Writes what was found beside the records, and on the terminal."""
         if self.info.file_format == tfds.core.FileFormat.TFRECORD:
             index.write(self._index.columns(self._paths), Path(self.data_dir) / index.FOLDER)
-        counts = self._card.facts()
-        self.info.metadata.update(self._source.facts | counts | {"bad_images": len(self._bad)})
-        if clipped := counts["clipped_images"]:
-            click.echo(f"{clipped} images have 16-bit grey levels; those above 255 became 255.")
+        facts = self._source.facts | self._card.facts() | {"bad_images": len(self._bad)}
+        self.info.metadata.update(facts)
+        if clipping := self._card.clipping():
+            click.echo(clipping)
         if self._bad:
             write_quarantine(Path(self.data_dir) / QUARANTINE, self._bad)
             click.echo(
@@ -271,15 +283,3 @@ def stored_maps(entry: Entry) -> tuple[list[bytes | np.ndarray], list[Bad]]:
         except BadImage as reason:
             bad.append(Bad(entry.filename, f"its map {path.parent.name}/{path.name}: {reason}"))
     return maps, bad
-
-
-def default_shards(source: Source) -> int:
-    """Files per split: at least 8, at most about 1,024 images a file.
-
-    Fewer where a file would have under 16 images.
-
-    TFDS on its own writes one file for every split under 128 MiB, which cannot be read in parallel.
-    """
-    sizes = [len(entries) for entries in source.splits.values()] or [0]
-    most = max(_MIN_SHARDS, -(-max(sizes) // _IMAGES_PER_SHARD))
-    return max(1, min(min(sizes) // _SMALLEST_SHARD, most))

@@ -12,9 +12,25 @@ from tensorflow_datasets.core.utils import shard_utils
 
 from sentiflow import tfrecord
 
-from ..reading.sources import Entry
+from ..reading.sources import Entry, Source
+
+_MIN_SHARDS = 8
+_IMAGES_PER_SHARD = 1024
+_SMALLEST_SHARD = 16  # images
 
 Note = Callable[[bytes, int, int], None]  # record, number of its shard, first byte there
+
+
+def default(source: Source) -> int:
+    """Files per split: at least 8, at most about 1,024 images a file.
+
+    Fewer where a file would have under 16 images.
+
+    TFDS on its own writes one file for every split under 128 MiB, which cannot be read in parallel.
+    """
+    sizes = [len(entries) for entries in source.splits.values()] or [0]
+    most = max(_MIN_SHARDS, -(-max(sizes) // _IMAGES_PER_SHARD))
+    return max(1, min(min(sizes) // _SMALLEST_SHARD, most))
 
 
 def shuffled(split: str, entries: Sequence[Entry]) -> list[Entry]:

@@ -10,22 +10,23 @@ import keras
 import numpy as np
 
 from sentiflow import pipeline
+from sentiflow.photo import suffixes
 from sentiflow.pipeline import InputError
 
 from ..training.record import Record
 
-# What counts as a picture in a folder; a file that is named is tried whatever its suffix.
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-
 
 def find_images(paths: Iterable[Path]) -> Iterator[Path]:
-    """Files as given, folders as the picture files below them, in order of name."""
+    """Files as given, folders as the picture files below them, in order of name.
+
+    In a folder the suffix tells; a file that is named is tried whatever its suffix.
+    """
     for path in paths:
         if path.is_dir():
             yield from sorted(
                 item
                 for item in path.rglob("*")
-                if item.suffix.lower() in SUFFIXES and item.is_file()
+                if item.suffix.lower() in suffixes() and item.is_file()
             )
         else:
             yield path

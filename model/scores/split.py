@@ -136,9 +136,10 @@ def predict_split(
     total: Any = np.float32(0)
     labels = np.empty(0)
     for crop in range((views + 1) // 2):
-        batches = evaluation_batches(record, split=split, crop=crop).as_numpy_iterator()
         mirrored = 2 * crop + 1 < views
-        pairs = [(_predict(network, images, mirrored), truth) for images, truth in batches]
+        with record.data.naming_damage():
+            batches = evaluation_batches(record, split=split, crop=crop).as_numpy_iterator()
+            pairs = [(_predict(network, images, mirrored), truth) for images, truth in batches]
         probabilities, labels = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         total = total + probabilities
     return total / np.float32(views), labels

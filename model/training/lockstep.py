@@ -119,7 +119,8 @@ class Group:
         # Every head is a program of its own, which TensorFlow takes for one that is compiled in
         # vain over and over.
         tf.get_logger().setLevel("ERROR")
-        with precision.policy(self.record.environment.precision):
+        policy = precision.policy(self.record.environment.precision)
+        with policy, self.record.data.naming_damage():
             heads = self._finish(self._open())
             if heads:
                 self._train(heads)

@@ -73,8 +73,9 @@ def train_record(out: Path, record: Record, progress: Progress) -> Outcome:
             progress.say(line)
         if history:
             progress.say(f"resumed after epoch {history[-1].epoch}")
-        _fit(out, record, model, history, progress)
-        return finish(out, record, model, history, progress)
+        with record.data.naming_damage():
+            _fit(out, record, model, history, progress)
+            return finish(out, record, model, history, progress)
 
 
 def _fit(

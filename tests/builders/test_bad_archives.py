@@ -99,13 +99,31 @@ def test_empty_lists_do_not_hide_bad_files(tmp_path, manual_dir):
     assert list((tmp_path / "emotionroi" / "raw256").iterdir()) == []
 
 
-def test_sixteen_bit_images_are_reported(tmp_path, manual_dir, capsys):
-    Image.fromarray(np.full((9, 9), 40_000, np.uint16)).save(
-        image_of(manual_dir, "joy/1.jpg"), "PNG"
-    )
+def test_sixteen_bit_images_are_reported_with_their_classes(tmp_path, manual_dir, capsys):
+    deep = Image.fromarray(np.arange(81, dtype=np.uint16).reshape(9, 9) * 10)
+    for name in ("joy/1.jpg", "joy/2.jpg", "fear/1.jpg"):
+        deep.save(image_of(manual_dir, name), "PNG")
     builder = build(emotionroi, manual_dir, tmp_path, "raw256")
-    assert "1 images have 16-bit grey levels" in capsys.readouterr().out
-    assert json.loads((builder.data_path / "metadata.json").read_text())["clipped_images"] == 1
+    printed = capsys.readouterr().out
+    assert "3 images have more than 8 bits a value" in printed
+    assert "Classes: joy 2, fear 1. Modes: I;16 3." in printed
+    assert json.loads((builder.data_path / "metadata.json").read_text())["clipped_images"] == 3
+
+
+def test_more_than_a_few_images_that_end_in_one_colour_are_bad(tmp_path, manual_dir):
+    flat = Image.fromarray(np.full((9, 9), 40_000, np.uint16))
+    names = [f"{label}/1.jpg" for label in ("joy", "fear", "anger", "disgust", "sadness")]
+    for name in names[:3]:
+        flat.save(image_of(manual_dir, name), "PNG")
+    build(emotionroi, manual_dir, tmp_path / "few", "raw256")
+    for name in names:
+        flat.save(image_of(manual_dir, name), "PNG")
+    reason = "cut off at 255, its values of mode I;16 became one flat colour, as 3 others before it"
+    with pytest.raises(DatasetError, match=f"2 bad files[^:]*:\n  .*1.jpg: {reason}"):
+        build(emotionroi, manual_dir, tmp_path / "many", "raw256")
+    config = emotionroi.EmotionROIConfig(storage="raw", on_bad_image="skip")
+    builder = build(emotionroi, manual_dir, tmp_path / "many", config)
+    assert json.loads((builder.data_path / "metadata.json").read_text())["bad_images"] == 2
 
 
 def test_a_file_of_bad_images_alone_is_refused(tmp_path, manual_dir):

@@ -15,7 +15,7 @@ from tensorflow_datasets.core import shuffle
 
 from sentiflow.builders import emotionroi, twitter1
 from sentiflow.builders.reading.sources import Entry, Source
-from sentiflow.builders.writing import preparation, storage
+from sentiflow.builders.writing import shards, storage
 from sentiflow.builders.writing.config import StorageConfig
 from sentiflow.builders.writing.errors import DatasetError
 
@@ -156,4 +156,4 @@ def test_records_lie_where_tfds_would_write_them(tmp_path):
 def test_default_number_of_files(sizes, files):
     entry = Entry("a", Path("a"), "joy")
     splits = {str(i): [entry] * size for i, size in enumerate(sizes)}
-    assert preparation.default_shards(Source(splits, [], {}, [])) == files
+    assert shards.default(Source(splits, [], {}, [])) == files

@@ -8,9 +8,10 @@ import pytest
 from archive_files import photo, saved
 from PIL import Image
 
+from sentiflow import photo as image_files
 from sentiflow.builders.writing import storage
 from sentiflow.builders.writing.config import StorageConfig
-from sentiflow.builders.writing.storage import BadImage
+from sentiflow.photo import BadImage, quiet_pillow
 
 RAW, JPEG, ORIGINAL = StorageConfig(storage="raw"), StorageConfig(storage="jpeg"), StorageConfig()
 
@@ -37,7 +38,7 @@ def test_bombs_are_refused_by_their_header(tmp_path, monkeypatch, size):
     monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded"))
     path = tmp_path / "bomb.png"
     path.write_bytes(png(*size))
-    with storage.quiet_pillow(), pytest.raises(BadImage, match="too many pixels"):
+    with quiet_pillow(), pytest.raises(BadImage, match="too many pixels"):
         storage.store(path, ORIGINAL)
 
 
@@ -79,6 +80,30 @@ def damaged_png(path):
     path.write_bytes(data)
 
 
+def zeroed_png(path):
+    """Seven tenths of its pixel data are zeros, which decoders take for black."""
+    saved(path, photo(300, 300), compress_level=0)
+    data = bytearray(path.read_bytes())
+    data[len(data) * 3 // 10 : -12] = bytes(len(data) - 12 - len(data) * 3 // 10)
+    path.write_bytes(data)
+
+
+def wrong_checksum(path):
+    saved(path, photo(300, 300))
+    data = bytearray(path.read_bytes())
+    data[-14] ^= 1  # of the pixel data; before the last chunk of 12 bytes
+    path.write_bytes(data)
+
+
+def endless_png(path):
+    saved(path, photo(300, 300))
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def heic(path):
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + bytes(50))
+
+
 def loop(path):
     path.symlink_to(path.name)
 
@@ -87,10 +112,18 @@ BAD = {
     "truncated": (truncated, "truncated"),
     "truncated png": (truncated_png, "truncated"),
     "damaged": (damaged_png, "cannot be decoded"),
+    "zeroed png": (zeroed_png, "cannot be decoded|damaged"),
+    "wrong checksum": (wrong_checksum, "damaged: a checksum"),
+    "png without end": (endless_png, "or its end is missing"),
+    "heic": (heic, r"of format HEIC, which is not read here: pip install '.\[heif\]'"),
+    "another format": (lambda path: saved(path, photo(9, 9), "PCX"), "of format PCX, which is not"),
     "empty": (lambda path: path.write_bytes(b""), "zero bytes"),
     "text": (lambda path: path.write_text("hello"), "not an image"),
     "header only": (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0"), "not an image"),
-    "postscript": (lambda path: saved(path, photo(9, 9), "EPS"), "not an image"),
+    "postscript": (
+        lambda path: saved(path, photo(9, 9), "EPS"),
+        "of format EPS, which is not",
+    ),
     "missing": (lambda path: None, "missing"),
     "dangling link": (lambda path: path.symlink_to("nowhere"), "missing"),
     "loop": (loop, "symbolic-link loop"),
@@ -110,7 +143,7 @@ def test_bad_files_are_refused_in_words(tmp_path, case, config):
 
 def test_unreadable_and_oversized_files_are_refused(tmp_path, monkeypatch):
     path = saved(tmp_path / "a.png", photo(20, 20))
-    monkeypatch.setattr(storage, "MAX_BYTES", 10)
+    monkeypatch.setattr(image_files, "MAX_BYTES", 10)
     with pytest.raises(BadImage, match="too many"):
         storage.store(path, RAW)
     monkeypatch.undo()

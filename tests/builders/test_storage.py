@@ -1,6 +1,7 @@
 """What a file becomes."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -12,15 +13,15 @@ from PIL import Image
 
 from sentiflow.builders.writing import storage
 from sentiflow.builders.writing.config import StorageConfig
+from sentiflow.photo import formats, quiet_pillow, suffixes
 
 RAW, JPEG, ORIGINAL = StorageConfig(storage="raw"), StorageConfig(storage="jpeg"), StorageConfig()
 
 
 def reference_pixels(path):
     """Steps 1 and 2 of the reference system's loader, written from its description."""
-    image = Image.open(path)
-    if image.mode != "RGB":
-        image = image.convert("RGB")
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
     if image.size == (256, 256):
         return np.asarray(image)
     width, height = image.size
@@ -82,7 +83,7 @@ def test_original_keeps_the_bytes(tmp_path):
 
 @pytest.mark.parametrize(
     ("form", "mode", "kept"),
-    [("JPEG", mode, mode in ("RGB", "L")) for mode in ("RGB", "L", "CMYK")]
+    [("JPEG", mode, True) for mode in ("RGB", "L", "CMYK")]
     + [("PNG", mode, mode != "I;16") for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "I;16")]
     + [("GIF", mode, True) for mode in ("L", "P")]
     + [(form, "RGB", False) for form in ("BMP", "WEBP", "TIFF", "PPM")],
@@ -97,11 +98,91 @@ def test_tensorflow_decodes_what_is_stored_as_pillow_decodes_the_file(tmp_path, 
         np.testing.assert_array_equal(decoded, image.convert("RGB"))
 
 
+def clear_colour(path):
+    """A GIF whose clear colour is used, and whose first frame does not fill the canvas."""
+    picture = photo(90, 60).convert("P", palette=Image.Palette.ADAPTIVE)
+    saved(path, picture, "GIF", transparency=3, background=1)
+    data = bytearray(path.read_bytes())
+    data[6:10] = struct.pack("<HH", 120, 70)  # the canvas
+    path.write_bytes(data)
+
+
+def two_ends(path):
+    """A GIF with a comment of one block, and an empty block too many."""
+    saved(path, photo(90, 60).convert("L"), "GIF", comment=b"hello")
+    data = path.read_bytes()
+    at = data.index(b"\x05hello\0") + 7
+    path.write_bytes(data[:at] + b"\0" + data[at:])
+
+
+def wrong_end(path):
+    """A JPEG that ends in text in place of its marker."""
+    saved(path, photo(90, 60), "JPEG")
+    path.write_bytes(path.read_bytes()[:-2] + b"<!-- end -->")
+
+
+def clear_deep(path):
+    """A 16-bit grey PNG with a clear value that no 8-bit pixel can have."""
+    deep = Image.fromarray(np.arange(6000, dtype=np.uint16).reshape(60, 100))
+    saved(path, deep, "PNG", transparency=5000)
+
+
+def two_pictures(path):
+    """An MPO of two pictures, as cameras write."""
+    saved(path, photo(90, 60), "MPO", save_all=True, append_images=[photo(90, 60, seed=1)])
+
+
+@pytest.mark.parametrize("make", [clear_colour, two_ends, wrong_end, clear_deep, two_pictures])
+def test_of_odd_files_original_holds_what_tensorflow_decodes_to_pillows_pixels(tmp_path, make):
+    path = tmp_path / "odd"
+    make(path)
+    stored = storage.store(path, ORIGINAL)
+    with Image.open(path) as image:
+        expected = np.asarray(image.convert("RGB"))
+    decoded = tf.io.decode_jpeg(stored.value, channels=3, dct_method="INTEGER_ACCURATE")
+    np.testing.assert_array_equal(decoded, expected)
+    np.testing.assert_array_equal(storage.store(path, RAW).value, reference_pixels(path))
+    if make in (two_pictures, wrong_end):
+        assert len(stored.value) <= path.stat().st_size * (0.7 if make is two_pictures else 1.1)
+        assert stored.value[:2] == b"\xff\xd8"
+
+
 def test_an_animation_is_stored_as_its_first_frame(tmp_path):
     frames = [Image.new("RGB", (20, 10), colour) for colour in ("red", "blue")]
     path = saved(tmp_path / "a.gif", frames[0], "GIF", save_all=True, append_images=frames[1:])
     decoded = tf.io.decode_jpeg(storage.store(path, ORIGINAL).value, channels=3)
     np.testing.assert_array_equal(decoded, np.full((10, 20, 3), (255, 0, 0)))
+
+
+@pytest.mark.parametrize("form", ["AVIF", "HEIF"])
+def test_formats_of_phones_are_stored_as_png(tmp_path, form):
+    if form not in formats():
+        pytest.skip(f"{form} is not read here")
+    path = saved(tmp_path / "a", photo(96, 64), form)
+    stored = storage.store(path, ORIGINAL)
+    assert stored.format == form
+    with Image.open(path) as image:
+        expected = np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(tf.io.decode_png(stored.value), expected)
+    assert {".avif", ".heic"} & suffixes()
+
+
+@pytest.mark.parametrize(
+    ("form", "pixels", "flat"),
+    [
+        ("PPM", np.arange(6000, dtype=np.uint16).reshape(60, 100), False),
+        ("TIFF", np.arange(6000, dtype=np.int32).reshape(60, 100), False),
+        ("TIFF", np.linspace(0, 1000, 6000, dtype=np.float32).reshape(60, 100), False),
+        ("TIFF", np.linspace(0, 0.4, 6000, dtype=np.float32).reshape(60, 100), True),
+        ("PNG", np.arange(300, 6300, dtype=np.uint16).reshape(60, 100), True),
+    ],
+)
+def test_what_has_more_than_8_bits_is_told(tmp_path, form, pixels, flat):
+    path = saved(tmp_path / "deep", Image.fromarray(pixels), form)
+    stored = storage.store(path, RAW)
+    assert stored.clipped
+    assert stored.flat == flat
+    np.testing.assert_array_equal(stored.value, reference_pixels(path))
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1", "I;16"])
@@ -121,7 +202,7 @@ def test_modes_become_rgb_as_pillow_converts_them(tmp_path, mode):
 def test_palette_with_transparency_is_no_warning(tmp_path):
     image = photo(30, 30).convert("P")
     path = saved(tmp_path / "a.png", image, transparency=bytes(range(256)))
-    with storage.quiet_pillow():
+    with quiet_pillow():
         np.testing.assert_array_equal(storage.store(path, RAW).value, reference_pixels(path))
 
 

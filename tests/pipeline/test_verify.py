@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 
 from sentiflow import index, pipeline, tfrecord
-from sentiflow.pipeline import records, verify
+from sentiflow.pipeline import InputError, records, verify
 
 NAME = "emotionroi/raw256"
 
@@ -109,6 +110,23 @@ def test_a_dataset_without_index_is_said_to_have_none(copied_raw256):
     outcome = run(copied_raw256)
     assert outcome.exit_code == 0
     assert outcome.stdout.endswith("as they were written; 4 have no index of theirs.\n")
+
+
+def test_a_photograph_that_cannot_be_decoded_any_more_is_named(data_dir, tmp_path):
+    name = "emotionroi/original"
+    shutil.copytree(Path(data_dir) / name, tmp_path / name)
+    dataset = pipeline.open(name, data_dir=str(tmp_path))
+    found = dataset.records("train", pipeline.Settings())
+    flip(found.paths[1], found.offset[found.shard == 1][2])  # the first byte of the file's format
+    photograph = found.filename[np.flatnonzero(found.shard == 1)[2]]
+    named = rf"{found.paths[1]}: record 2 \({photograph}\) is damaged. Rebuild the dataset"
+    for cache in ("none", "memory"):
+        with pytest.raises(InputError, match=named), dataset.naming_damage():
+            for _ in dataset.load("train", batch_size=8, cache=cache):
+                pass
+    sound = pipeline.open(name, data_dir=data_dir)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="mine"), sound.naming_damage():
+        raise tf.errors.InvalidArgumentError(None, None, "mine")
 
 
 def test_a_folder_without_datasets_is_refused(tmp_path):
