@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from sentiflow import cli, index, machine, tfrecord
+from sentiflow.terminal import echo
 
 from .dataset import Dataset
 from .dataset import open as open_dataset
@@ -60,12 +61,12 @@ def main(data_dir: str, names: Sequence[str]) -> None:
     shards = [shard for dataset in datasets for shard in shards_of(dataset)]
     faults = list(verify(shards))
     for fault in faults:
-        click.echo(fault, err=True)
+        echo(fault, err=True)
     if faults:
         raise InputError(f"{len(faults)} of {len(shards)} shards are damaged; rebuild the dataset.")
     unindexed = sum(shard.columns is None for shard in shards)
     note = f"; {unindexed} have no index of theirs" if unindexed else ""
-    click.echo(f"{len(shards)} shards of {len(datasets)} datasets are as they were written{note}.")
+    echo(f"{len(shards)} shards of {len(datasets)} datasets are as they were written{note}.")
 
 
 def find(data_dir: str) -> list[str]:
