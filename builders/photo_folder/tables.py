@@ -56,7 +56,8 @@ def find_form(path: Path) -> Form:
         DatasetError: it cannot be read, or is not UTF-8.
     """
     lines = list(itertools.islice(filter(str.strip, _lines(path)), _SAMPLE))
-    quote = "'" if any(map(_SINGLE_QUOTED.search, lines)) else '"'
+    double = any("\"" in line for line in lines)
+    quote = "'" if not double and any(map(_SINGLE_QUOTED.search, lines)) else "\""
     own = "\t" if path.suffix.lower() == ".tsv" else ","
     return max(
         (_form(lines, delimiter, quote) for delimiter in {own: "", **_DELIMITERS}),

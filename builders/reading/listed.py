@@ -71,15 +71,20 @@ class ListedFiles:
         return Entry(name, path or self.folder / name, label, features or {}, near=near)
 
     def _similar(self, name: str) -> str:
-        """The name up to the first part that there is not, and what is most like this part."""
-        path = self.folder
+        """The name with each part that there is not replaced by what is most like it.
+
+        It ends before a part that nothing is like; empty if none is replaced.
+        """
+        path, replaced = self.folder, False
         for part in _parts(name):
             listing = self._listing(path)
-            if _composed(part) not in listing:
-                near = _most_like(_composed(part), listing.values())
-                return str((path / near).relative_to(self.folder)) if near else ""
-            path /= listing[_composed(part)]
-        return ""
+            exact = listing.get(_composed(part))
+            found = exact or _most_like(_composed(part), listing.values())
+            if not found:
+                break
+            path /= found
+            replaced = replaced or not exact
+        return str(path.relative_to(self.folder)) if replaced else ""
 
     def _listing(self, folder: Path) -> dict[str, str]:
         """What lies in a folder, by composed name; pictures also by their name without suffix."""
