@@ -89,9 +89,7 @@ def _read_lists(root: Path) -> Source:
         del names["train"][name]
     files = ListedFiles(root / "images")
     for split in _LISTS:
-        source.splits[split] = [
-            files.entry(name, label) for name, label in names[split].items()
-        ]
+        source.splits[split] = [files.entry(name, label) for name, label in names[split].items()]
     return source
 
 

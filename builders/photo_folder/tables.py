@@ -17,12 +17,40 @@ from sentiflow.builders.writing.errors import DatasetError
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 # Words of a header, in small letters and without blanks and underscores; the first one counts.
 _WORDS = {
-    "path": (
-        "path filepath imagepath imgpath file filename imagefile image images img imagename imgname"
-        " imageid imgid picture photo id name"
-    ).split(),
-    "label": "label labels class classname category emotion sentiment target breed tag classid".split(),
-    "split": "split subset set partition usage".split(),
+    "path": [
+        "path",
+        "filepath",
+        "imagepath",
+        "imgpath",
+        "file",
+        "filename",
+        "imagefile",
+        "image",
+        "images",
+        "img",
+        "imagename",
+        "imgname",
+        "imageid",
+        "imgid",
+        "picture",
+        "photo",
+        "id",
+        "name",
+    ],
+    "label": [
+        "label",
+        "labels",
+        "class",
+        "classname",
+        "category",
+        "emotion",
+        "sentiment",
+        "target",
+        "breed",
+        "tag",
+        "classid",
+    ],
+    "split": ["split", "subset", "set", "partition", "usage"],
 }
 _SAMPLE = 100  # lines by which the form of a table is recognised
 _SEPARATOR = re.compile(r"[,;\t|]")
@@ -56,8 +84,8 @@ def find_form(path: Path) -> Form:
         DatasetError: it cannot be read, or is not UTF-8.
     """
     lines = list(itertools.islice(filter(str.strip, _lines(path)), _SAMPLE))
-    double = any("\"" in line for line in lines)
-    quote = "'" if not double and any(map(_SINGLE_QUOTED.search, lines)) else "\""
+    double = any('"' in line for line in lines)
+    quote = "'" if not double and any(map(_SINGLE_QUOTED.search, lines)) else '"'
     own = "\t" if path.suffix.lower() == ".tsv" else ","
     return max(
         (_form(lines, delimiter, quote) for delimiter in {own: "", **_DELIMITERS}),

@@ -117,7 +117,7 @@ def _by_label(folder: Path) -> dict[str, Path]:
         other = folders.setdefault(label_of(path.name), path)
         if other is not path:
             raise DatasetError(
-                f"{folder}: the folders {ascii(other.name)} and {ascii(path.name)} name one class."
+                f"{folder}: the folders {other.name!a} and {path.name!a} name one class."
                 " Rename one of them."
             )
     return folders
@@ -178,4 +178,3 @@ def report_ignored(source: Source) -> None:
     kinds = first_names([f"{number} {kind}" for kind, number in source.ignored.most_common()])
     remedy = "" if set(source.ignored) == {"hidden"} else _REMEDY
     source.notes.append(f"{count} files ignored: {kinds}{remedy}.")
-

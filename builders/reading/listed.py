@@ -111,7 +111,9 @@ def _list_folder(folder: Path) -> dict[str, str]:
 def _most_like(name: str, others: Iterable[str]) -> str:
     """The most similar name; those that differ in digits alone are other pictures."""
     wanted = name.casefold()
-    by_form = {_composed(other).casefold(): other for other in itertools.islice(others, _MOST_COMPARED)}
+    by_form = {
+        _composed(other).casefold(): other for other in itertools.islice(others, _MOST_COMPARED)
+    }
     forms = [form for form in by_form if form == wanted or _undigited(form) != _undigited(wanted)]
     return next((by_form[form] for form in difflib.get_close_matches(wanted, forms, n=1)), "")
 

@@ -43,9 +43,15 @@ def test_split_folders_are_known_in_every_case(tmp_path):
 
 def test_split_folders_of_emotionroi_are_known_in_every_case(tmp_path):
     labels = emotionroi_layouts.LABELS
-    filled(tmp_path, *(f"{split}/{label}/{split}.jpg" for split in ("TRAIN", "Test") for label in labels))
+    filled(
+        tmp_path,
+        *(f"{split}/{label}/{split}.jpg" for split in ("TRAIN", "Test") for label in labels),
+    )
     source = emotionroi_layouts.read(tmp_path, "auto", maps=False, homepage="")
-    assert {split: len(entries) for split, entries in source.splits.items()} == {"train": 6, "test": 6}
+    assert {split: len(entries) for split, entries in source.splits.items()} == {
+        "train": 6,
+        "test": 6,
+    }
 
 
 def test_what_is_left_out_is_said(tmp_path):

@@ -37,7 +37,19 @@ def test_files_are_found_in_every_form_of_their_name(tmp_path, on_disk, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "a", "a/", "a/c.jpg", "a/b", "../in/a/b.jpg", "a\\..\\a\\b.jpg", "/a/b.jpg", "\\x", "\0"],
+    [
+        "",
+        ".",
+        "a",
+        "a/",
+        "a/c.jpg",
+        "a/b",
+        "../in/a/b.jpg",
+        "a\\..\\a\\b.jpg",
+        "/a/b.jpg",
+        "\\x",
+        "\0",
+    ],
 )
 def test_folders_ambiguous_and_leading_names_are_not_found(tmp_path, name):
     touch(tmp_path / "in/a/b.jpg")
