@@ -41,12 +41,11 @@ def read_list(path: Path) -> Source:
     """
     form = find_form(path)
     images = _Images(path, form)
-    rows = 0
-    for rows, (number, cells) in enumerate(read_rows(path, form), 1):
+    for number, cells in read_rows(path, form):
         images.add(number, cells)
-    if not rows:
+    if not images.lines:
         raise DatasetError(f"{path}: the list is empty; write a line path,label for every image.")
-    notes = [f"Read {path}: {rows} lines, {describe(form)}."]
+    notes = [f"Read {path}: {images.lines} lines, {describe(form)}."]
     if images.files.folder != path.parent:
         notes.append(f"Its paths are relative to {images.files.folder}.")
     return Source(images.splits(), images.bad, {}, notes)
@@ -68,6 +67,7 @@ class _Images:
 
     def __init__(self, path: Path, form: Form) -> None:
         self.files = ListedFiles(_base(path, form))
+        self.lines = 0
         self.bad: list[Bad] = []
         self._path = path
         self._form = form
@@ -76,6 +76,7 @@ class _Images:
 
     def add(self, number: int, cells: Sequence[str]) -> None:
         """Adds a line, by its number in the file."""
+        self.lines += 1
         values = self._form.values(cells)
         file = self.files.find(values["path"])
         fault = self._wrong_cells(cells, values)

@@ -1,15 +1,13 @@
 """What is read of split and class folders, and what is said of the rest."""
 
 import os
-import subprocess
-import sys
 import unicodedata
-from pathlib import Path
 
 import pytest
-from archive_files import ROOT, photo, touch
+from archive_files import build, photo, touch
 
 from sentiflow import pipeline
+from sentiflow.builders import photo_folder
 from sentiflow.builders.emotionroi import layouts as emotionroi_layouts
 from sentiflow.builders.photo_folder import layouts
 from sentiflow.builders.writing.errors import DatasetError
@@ -137,14 +135,10 @@ def odd_photos(tmp_path):
 CLASSES = [r"[red]", r"a\x1b[31m\x0ab", r"caf\xe9"]
 
 
-def test_odd_class_folders_are_built_and_shown_escaped(tmp_path, odd_photos):
-    """By the command itself, whose output must hold no control character."""
-    tfds = Path(sys.executable).with_name("tfds")
-    command = [tfds, "build", "builders/photo_folder", "--manual_dir", odd_photos]
-    command += ["--data_dir", tmp_path / "data", "--config", '{"storage": "raw", "image_size": 16}']
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert b"\x1b[31m" not in done.stdout + done.stderr
+def test_odd_class_folders_are_built_and_shown_escaped(tmp_path, odd_photos, capfd):
+    config = photo_folder.PhotoFolderConfig(storage="raw", image_size=16)
+    build(photo_folder, odd_photos, tmp_path / "data", config)
+    assert "\x1b[31m" not in "".join(capfd.readouterr())
     dataset = pipeline.open("photo_folder/raw16", data_dir=str(tmp_path / "data"))
     assert dataset.class_names == CLASSES
     assert sorted(dataset.files("test"))[-1] == r"test/caf\xe9/\x1b[2J.png"

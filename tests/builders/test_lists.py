@@ -131,7 +131,7 @@ REASONS = {
     ),
     "another folder": (
         table(changed(0, lambda name: name.replace("img", "imgs"))),
-        "imgs/p0.jpg: missing; near is img/p0.jpg, in list.csv line 2, column 1, and 7 more like it",
+        "imgs/p0.jpg: missing; near is img/p0.jpg, in list.csv line 2, column 1, and 7 more",
     ),
     "empty": ("", "list.csv: the list is empty; write a line path,label for every image."),
     "only a header": ("path,label\n", "list.csv: the list is empty"),
