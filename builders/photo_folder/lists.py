@@ -144,4 +144,6 @@ def _broken_rule(path: str) -> str:
     name = path.replace("\\", "/")
     if PurePosixPath(name).is_absolute() or PureWindowsPath(path).is_absolute():
         return "an absolute path; write it relative to the list"
-    return "" if inside(name) else "a path with .. or without a name; write it from the list down"
+    if ".." in PurePosixPath(name).parts:
+        return "a path with .. in it; write it from the list down"
+    return "" if inside(name) else "not the name of a file"

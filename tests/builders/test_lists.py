@@ -108,7 +108,7 @@ REASONS = {
     ),
     "dots": (
         table(changed(0, "img/../{}".format)),
-        "img/../img/p0.jpg: a path with .. or without a name; write it from the list down;"
+        "img/../img/p0.jpg: a path with .. in it; write it from the list down;"
         " near is img/p0.jpg, in list.csv line 2, column 1, and 7 more like it",
     ),
     "folds": (

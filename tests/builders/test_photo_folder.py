@@ -75,7 +75,7 @@ def test_lines_that_cannot_be_used_are_bad(tmp_path):
         ("x.jpg", "no label", "list.csv line 7, column 2"),
         ("", "no path", "list.csv line 8, column 1"),
         ("y.jpg", "no label", "list.csv line 9, column 2"),
-        ("../z.jpg", "a path with .. or without a name", "list.csv line 10, column 1"),
+        ("../z.jpg", "a path with .. in it", "list.csv line 10, column 1"),
         ("sub/unlike.anything", "missing", "list.csv line 11, column 1"),
     ]
 
