@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
-from sentiflow.builders.reading.folders import filename_of, label_of, subfolders
+from sentiflow.builders.reading.folders import as_text, label_of, subfolders
 from sentiflow.builders.reading.listed import ListedFiles
 from sentiflow.builders.reading.sources import Bad, Entry, Source, inside
 from sentiflow.builders.reading.splits import SPLITS
@@ -73,15 +73,17 @@ class _Images:
         self._form = form
         self._images: dict[str, Image] = {}
         self._refused: set[str] = set()
+        base = self.files.folder
+        self._prefix = "" if base == path.parent else f"{base.name}/"
 
     def add(self, number: int, cells: Sequence[str]) -> None:
         """Adds a line, by its number in the file."""
         self.lines += 1
         values = self._form.values(cells)
-        file = self.files.find(values["path"])
         fault = self._wrong_cells(cells, values)
         if fault is None:
-            fault = self._repeat(file, values) if file else self._missing(values)
+            file = self.files.find(values["path"])
+            fault = self._repeat(file, values) if file else self._no_file(values)
         if fault is not None:
             place = f"{self._path.name} line {number}, column {fault.column + 1}"
             cell = cells[fault.column] if fault.column < len(cells) else ""
@@ -104,24 +106,23 @@ class _Images:
                 return Fault(columns[column], f"no {column}")
         if len(cells) > self._form.width:
             return Fault(self._form.width, "a cell too many; quote what holds a separator")
-        if rule := _broken_rule(values["path"]):
-            return Fault(columns["path"], rule, self.files.near(values["path"]))
         if values.get("split", "train").lower() not in SPLITS:
             return Fault(columns["split"], _NO_SPLIT)
         return None
 
-    def _missing(self, values: dict[str, str]) -> Fault:
+    def _no_file(self, values: dict[str, str]) -> Fault:
         column, other = (self._form.columns[name] for name in ("path", "label"))
         if self.files.find(values["label"]):
             reason = f"no such file, but column {other + 1} names one; {_SWAPPED}"
             return Fault(column, reason)
-        return Fault(column, "missing", self.files.near(values["path"]))
+        rule = _broken_rule(values["path"]) or "missing"
+        return Fault(column, rule, self.files.near(values["path"]))
 
-    def _repeat(self, file: Path, values: dict[str, str]) -> Fault | None:
+    def _repeat(self, file: str, values: dict[str, str]) -> Fault | None:
         """Keeps the image of a sound line; says what is wrong if there was one before."""
-        name = filename_of(file, self._path.parent)
+        name = as_text(f"{self._prefix}{file}")
         split = SPLITS[values["split"].lower()] if "split" in values else ""
-        image = Image(split, Entry(name, file, label_of(values["label"])))
+        image = Image(split, Entry(name, self.files.folder / file, label_of(values["label"])))
         earlier = self._images.setdefault(name, image)
         if earlier is image:
             return None

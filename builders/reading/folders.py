@@ -57,9 +57,8 @@ def label_of(name: str) -> str:
     return printable(unicodedata.normalize("NFC", name)).strip()
 
 
-def filename_of(path: Path, root: Path) -> str:
-    """The file name that a record keeps: relative to `root`, as text even if a folder's is not."""
-    name = path.relative_to(root).as_posix()
+def as_text(name: str) -> str:
+    """The name that a record keeps of a file, as text even if a folder's is not."""
     return name if _is_text(name) else printable(name)
 
 
@@ -107,7 +106,9 @@ def class_folders(
         if not files and (required or label in folders):
             path = folders.get(label, folder / label)
             source.bad.append(Bad(_shown(path, root), "no image in the class folder"))
-        entries += [Entry(filename_of(path, root), path, label) for path in files]
+        entries += [
+            Entry(as_text(path.relative_to(root).as_posix()), path, label) for path in files
+        ]
     return entries
 
 

@@ -31,25 +31,26 @@ class ListedFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._listings: dict[Path, dict[str, str]] = {}
+        self._listings: dict[str, dict[str, str]] = {}
         self._searches = _SEARCHES
 
-    def find(self, name: str) -> Path | None:
-        r"""The file of that name.
+    def find(self, name: str) -> str | None:
+        r"""The name, relative to the folder, of the file that a list calls so.
 
         If there is none, `\` is read as `/`, the Unicode form does not matter, and the suffix of a
         picture may be lacking where only one would do. None if there is no such file either, or if
         the name leads out of the folder.
         """
-        if inside(name) and _is_file(self.folder / name):
-            return self.folder / name
-        path = self.folder
+        plain = inside(name)
+        if plain and self._is_file(plain):
+            return plain
+        path = ""
         for part in _parts(name):
             found = self._listing(path).get(_composed(part))
             if found is None:
                 return None
-            path /= found
-        return path if _is_file(path) else None
+            path = os.path.join(path, found)
+        return path if self._is_file(path) else None
 
     def near(self, name: str) -> str:
         """A file that may be meant by a name that is not found; empty if there is none.
@@ -62,38 +63,45 @@ class ListedFiles:
         self._searches -= 1
         parts = name.replace("\\", "/").split("/")[-_DEEPEST:]
         ends = ("/".join(parts[first:]) for first in range(1, len(parts)))
-        return next(filter(self.find, ends), None) or self._similar(name)
+        return next(filter(None, map(self.find, ends)), None) or self._similar(name)
 
     def entry(self, name: str, label: str, features: dict[str, Any] | None = None) -> Entry:
         """The entry of a listed image, also if there is no such file."""
-        path = self.find(name)
-        near = "" if path else self.near(name)
-        return Entry(name, path or self.folder / name, label, features or {}, near=near)
+        found = self.find(name)
+        near = "" if found else self.near(name)
+        return Entry(name, self.folder / (found or name), label, features or {}, near=near)
 
     def _similar(self, name: str) -> str:
         """The name with each part that there is not replaced by what is most like it.
 
         It ends before a part that nothing is like; empty if none is replaced.
         """
-        path, replaced = self.folder, False
+        path, replaced = "", False
         for part in _parts(name):
             listing = self._listing(path)
             exact = listing.get(_composed(part))
             found = exact or _most_like(_composed(part), listing.values())
             if not found:
                 break
-            path /= found
+            path = os.path.join(path, found)
             replaced = replaced or not exact
-        return str(path.relative_to(self.folder)) if replaced else ""
+        return path if replaced else ""
 
-    def _listing(self, folder: Path) -> dict[str, str]:
+    def _listing(self, path: str) -> dict[str, str]:
         """What lies in a folder, by composed name; pictures also by their name without suffix."""
-        if folder not in self._listings:
-            self._listings[folder] = _list_folder(folder)
-        return self._listings[folder]
+        if path not in self._listings:
+            self._listings[path] = _list_folder(os.path.join(self.folder, path))
+        return self._listings[path]
+
+    def _is_file(self, path: str) -> bool:
+        """Whether there is something of that name that is no folder."""
+        try:
+            return not stat.S_ISDIR(os.lstat(os.path.join(self.folder, path)).st_mode)
+        except (OSError, ValueError):  # a name with a zero byte, or too long
+            return False
 
 
-def _list_folder(folder: Path) -> dict[str, str]:
+def _list_folder(folder: str) -> dict[str, str]:
     try:
         names = sorted(os.listdir(folder))
     except OSError:
@@ -129,11 +137,3 @@ def _parts(name: str) -> tuple[str, ...]:
 
 def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
-
-
-def _is_file(path: Path) -> bool:
-    """Whether there is something of that name that is no folder."""
-    try:
-        return not stat.S_ISDIR(os.lstat(path).st_mode)
-    except (OSError, ValueError):  # a name with a zero byte, or too long
-        return False
