@@ -16,6 +16,11 @@ from sentiflow.builders.writing.errors import DatasetError
 from .tables import Form, describe, find_form, read_rows
 
 _FIRST_LINES = 10  # by which is decided what paths are relative to
+_NO_SPLIT = (
+    "no split; known are train, val and test, and a column of anything else needs another name in"
+    " a header"
+)
+_SWAPPED = "write path,label, or name the columns in a header"
 
 
 class Image(NamedTuple):
@@ -131,13 +136,6 @@ class _Images:
             return Fault(column, "listed twice (skip keeps it once)")
         self._refused.add(name)
         return Fault(column, "listed twice with different labels or splits")
-
-
-_NO_SPLIT = (
-    "no split; known are train, val and test, and a column of anything else needs another name in"
-    " a header"
-)
-_SWAPPED = "write path,label, or name the columns in a header"
 
 
 def _broken_rule(path: str) -> str:
