@@ -59,7 +59,7 @@ def main(images: int, epochs: int, seconds: float) -> None:
     measure(*data, "--seconds", str(seconds))
     console.rule("demo")
     for line in summary(run, weights, data_dir, seconds=time.monotonic() - started):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def train(run: Path, *options: str) -> str:

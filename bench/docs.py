@@ -21,6 +21,7 @@ import click
 from sentiflow import cli
 from sentiflow.model.reports import results
 from sentiflow.pipeline import InputError
+from sentiflow.terminal import echo
 
 from .gpu import page as gpu
 from .harness.rows import Row, read_json
@@ -100,7 +101,7 @@ def main(pages: tuple[Path, ...]) -> None:
         new = fill(old, Path())
         if new != old:
             page.write_text(new, encoding="utf-8")
-            click.echo(f"written: {page}")
+            echo(f"written: {page}")
 
 
 if __name__ == "__main__":

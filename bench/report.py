@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sentiflow import cli
+from sentiflow.terminal import echo
 
 from .harness.rows import read_json
 from .show.rates import markdown
@@ -16,7 +17,7 @@ from .show.rates import markdown
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def main(file: Path) -> None:
     """Prints the rows that a benchmark wrote with --json as a Markdown table."""
-    click.echo(markdown(read_json(file)))
+    echo(*markdown(read_json(file)).split("\n"))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main(**options: Any) -> None:
     measured = []
     for row in measure(settings, kept(settings)):
         measured.append(row)
-        console.print(curves.progress(row), highlight=False, soft_wrap=True)
+        console.print(curves.progress(row), highlight=False, soft_wrap=True, markup=False)
         if settings.json is not None:
             write_json(measured, settings.json)
     publish(measured, settings, show=curves.print_tables, draw=curves.plot)

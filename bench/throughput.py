@@ -39,7 +39,7 @@ def main(limits: bool, **options: Any) -> None:
     measured = []
     for row in itertools.chain(compare(settings), find_limits(settings) if limits else ()):
         measured.append(row)
-        console.print(progress(row), highlight=False)
+        console.print(progress(row), highlight=False, markup=False)
     print_bounds(measured, console)
     publish(with_ratios(measured), settings)
 

@@ -57,7 +57,7 @@ def main(**options: Any) -> None:
     measured = with_ratios(measured)
     publish(measured, settings, show=utilisation.print_tables, draw=utilisation.plot)
     for sentence in diagnosis.diagnose(measured):
-        Console().print(sentence, highlight=False, soft_wrap=True)
+        Console().print(sentence, highlight=False, soft_wrap=True, markup=False)
 
 
 def require_jax_to_profile(settings: TrainingSettings) -> None:
@@ -71,7 +71,7 @@ def require_jax_to_profile(settings: TrainingSettings) -> None:
 def print_progress(row: Row, settings: TrainingSettings) -> None:
     """A row as one line, and the profile of its step where there is one."""
     console = Console(stderr=True)
-    console.print(utilisation.line(row), highlight=False, soft_wrap=True)
+    console.print(utilisation.line(row), highlight=False, soft_wrap=True, markup=False)
     if settings.profile:
         summary = settings.profile / row.contestant / "profile.json"
         if summary.exists():

@@ -15,6 +15,7 @@ import click
 
 from sentiflow import cli
 from sentiflow.files import write_json
+from sentiflow.terminal import echo
 
 from .scores import split as split_scores
 from .scores import stimuli
@@ -80,10 +81,10 @@ def main(
     if as_json:
         click.echo(json.dumps(printed))
         return
-    click.echo((folder / f"report-{suffix}.txt").read_text())
+    echo(*(folder / f"report-{suffix}.txt").read_text().split("\n"))
     if stimuli_scores:
-        click.echo(stimuli.summary(stimuli_scores))
-    click.echo(f"{split_scores.summary(evaluation)}\nWritten: {folder}/*-{suffix}.*")
+        echo(*stimuli.summary(stimuli_scores).split("\n"))
+    echo(split_scores.summary(evaluation), f"Written: {folder}/*-{suffix}.*")
 
 
 if __name__ == "__main__":

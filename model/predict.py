@@ -16,6 +16,7 @@ import numpy as np
 
 from sentiflow import cli, pipeline
 from sentiflow.pipeline import InputError
+from sentiflow.terminal import echo
 
 from .scores import files, maps
 from .training import checkpoint
@@ -62,7 +63,7 @@ def main(
     for file, outcome in files.predict_outputs(record, maps.class_maps(network), paths):
         if isinstance(outcome, str):
             unread += 1
-            click.echo(f"Error: {outcome}", err=True)
+            echo(f"Error: {outcome}", err=True)
             continue
         probabilities, class_maps = outcome
         row = _row(file, probabilities, names)
@@ -73,7 +74,7 @@ def main(
             row["explanation"] = str(drawing)
         rows.append(row)
         if not as_json:
-            click.echo(_line(row))
+            echo(_line(row))
     if not rows and not unread:
         raise InputError(f"There are no pictures in {', '.join(map(str, images))}.")
     if as_json:

@@ -15,6 +15,7 @@ import click
 
 from sentiflow import cli
 from sentiflow.pipeline import InputError
+from sentiflow.terminal import echo
 
 from .reports.page import write_set
 from .reports.run_page import write_run
@@ -40,9 +41,9 @@ def main(runs: tuple[Path, ...], sets: tuple[Path, ...]) -> None:
     if not runs and not sets:
         raise InputError("Name what to report on: --run RUN or --set DIR.")
     for folder in runs:
-        click.echo(f"Written: {write_run(folder)}")
+        echo(f"Written: {write_run(folder)}")
     for folder in sets:
-        click.echo(f"Written: {write_set(folder)}")
+        echo(f"Written: {write_set(folder)}")
 
 
 if __name__ == "__main__":

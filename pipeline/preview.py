@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from sentiflow import cli
 from sentiflow.files import write_atomically
+from sentiflow.terminal import echo
 
 from .dataset import open as open_dataset
 from .pictures import Sheet
@@ -54,7 +55,7 @@ def main(
         write_atomically(out, lambda target: figure.savefig(target, format="png", dpi=100))
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from None
-    click.echo(f"{len(titles)} images of {dataset} ({split}), {views} training views each: {out}")
+    echo(f"{len(titles)} images of {dataset} ({split}), {views} training views each: {out}")
 
 
 def draw(sheet: Sheet, titles: list[str]) -> Figure:

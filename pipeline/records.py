@@ -19,13 +19,13 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import click
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from sentiflow import index, tfrecord
 from sentiflow.options import InputError
+from sentiflow.terminal import echo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +95,7 @@ def read_index(paths: Sequence[str], *, storage: str) -> Records:
     if columns is None:
         folder = Path(paths[0]).parent
         rule = f"{folder} has no index of its shards, like any dataset of a version before 1.1.0"
-        click.echo(f"{rule}; they are scanned, and it is kept there if it can be.", err=True)
+        echo(f"{rule}; they are scanned, and it is kept there if it can be.", err=True)
         columns = scan(paths)
         keep(columns, folder)
     return _records(columns, paths, storage)

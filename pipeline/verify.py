@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from sentiflow import cli
+from sentiflow.terminal import echo
 
 from .damage import shards_of, verify
 from .dataset import open as open_dataset
@@ -34,12 +35,12 @@ def main(data_dir: str, names: Sequence[str]) -> None:
     shards = [shard for dataset in datasets for shard in shards_of(dataset.shards)]
     faults = list(verify(shards))
     for fault in faults:
-        click.echo(fault, err=True)
+        echo(fault, err=True)
     if faults:
         raise InputError(f"{len(faults)} of {len(shards)} shards are damaged; rebuild the dataset.")
     unindexed = sum(shard.columns is None for shard in shards)
     note = f"; {unindexed} have no index of theirs" if unindexed else ""
-    click.echo(f"{len(shards)} shards of {len(datasets)} datasets are as they were written{note}.")
+    echo(f"{len(shards)} shards of {len(datasets)} datasets are as they were written{note}.")
 
 
 def find(data_dir: str) -> list[str]:

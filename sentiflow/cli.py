@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from .options import InputError, choices, hints, is_union
+from .terminal import echo
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class OneLineErrors(click.Command):
             error.show()
             raise SystemExit(error.exit_code) from None
         except (InputError, click.ClickException) as error:
-            click.echo(f"Error: {_message(error)}", err=True)
+            echo(f"Error: {_message(error)}", err=True)
             raise SystemExit(2) from None
         except click.Abort:
             click.echo("Stopped.", err=True)

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import click
 
+from sentiflow.terminal import echo
+
 from ..harness.modules import last_line
 from . import picture, rows
 from .context import SCALES, Scale
@@ -117,7 +119,7 @@ def main(out: Path, parts: tuple[str, ...], work: Path, minutes: float, small: b
         if status != "ok":
             rows.keep(out, Measurement(part=part.name, name="part", status=status))
         picture.draw(rows.read(out / rows.FILE), out / "gpu.png")
-    print(f"Written: {out}/{rows.FILE}, gpu.png, and a log of each part. {work} may be removed.")
+    echo(f"Written: {out}/{rows.FILE}, gpu.png, and a log of each part. {work} may be removed.")
 
 
 def choose(parts: list[Part], names: tuple[str, ...]) -> list[Part]:

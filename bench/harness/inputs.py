@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from sentiflow import pipeline
+from sentiflow.terminal import echo
 
 from .modules import command_line, run_module
 from .settings import Settings
@@ -181,5 +181,5 @@ def count_images(settings: Settings, storage: str, data_dir: str) -> int:
 
 
 def _command(module: str, *arguments: str) -> None:
-    print(f"$ {command_line(module, *arguments)[1:-1]}", file=sys.stderr, flush=True)
+    echo(f"$ {command_line(module, *arguments)[1:-1]}", err=True)
     run_module(module, *arguments)

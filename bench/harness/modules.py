@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from sentiflow.pipeline import InputError
+from sentiflow.terminal import echo
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}  # so that the last line of a failure is its reason
 
@@ -52,7 +53,7 @@ def show_module(module: str, *arguments: str) -> None:
     Raises:
         InputError: it failed.
     """
-    print(f"\n$ python -m {' '.join((module, *arguments))}", flush=True)
+    echo("", f"$ python -m {' '.join((module, *arguments))}")
     command = [sys.executable, "-m", module, *arguments]
     if subprocess.run(command, env={**QUIET, **os.environ}, check=False).returncode:
         raise InputError(f"{command_line(module, *arguments)} failed; see above.")

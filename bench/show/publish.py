@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sentiflow.terminal import echo
+
 from ..harness.rows import Row, write_csv, write_json
 from ..harness.settings import Settings
 from . import bars, rates
@@ -28,4 +30,4 @@ def publish(
     for path, write in files:
         if path is not None:
             write(measured, path)
-            console.print(f"written: {path}", highlight=False, soft_wrap=True)
+            echo(f"written: {path}")

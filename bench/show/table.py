@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
+from sentiflow.terminal import literal
+
 from ..harness.rows import Row
 
 
@@ -34,7 +36,7 @@ def rich_table(
         table.add_column("status", overflow="fold")
         lines = [[*line, status] for line, status in zip(lines, statuses, strict=True)]
     for line in lines:
-        table.add_row(*line)
+        table.add_row(*map(literal, line))
     return table
 
 

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sentiflow.builders.reading.folders import class_folders
-from sentiflow.builders.reading.sources import Bad, Entry, Source, find, inside, read_lines
-from sentiflow.builders.reading.splits import SEED, refuse_copies, report_copies, stratified
+from sentiflow.builders.reading.folders import (
+    class_folders,
+    read_split_folders,
+    report_ignored,
+    split_folders,
+)
+from sentiflow.builders.reading.listed import ListedFiles
+from sentiflow.builders.reading.sources import Bad, Source, find, inside, read_lines
+from sentiflow.builders.reading.splits import (
+    SEED,
+    refuse_copies,
+    report_copies,
+    report_untrained,
+    stratified,
+)
 
 LABELS = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
 LOOKED_FOR = (
@@ -18,7 +30,6 @@ LOOKED_FOR = (
 )
 _FOLDERS = ("", "EmotionROI", "EmotionROI/EmotionROI")  # the archive may unpack nested
 _LISTS = {"train": "training.txt", "test": "testing.txt"}
-_SPLIT_FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 
 Reader = Callable[[Path], Source]
 
@@ -44,6 +55,8 @@ def read(manual_dir: Path, split: str, *, maps: bool, homepage: str) -> Source:
     source: Source = LAYOUTS[layout][1](root)
     check_copies = refuse_copies if layout == "folders" else report_copies
     check_copies(source)
+    report_untrained(source, LABELS)
+    report_ignored(source)
     if maps and layout != "folders":
         _add_maps(source, root / "ground_truth")
     counts = ", ".join(f"{name} {len(entries)}" for name, entries in source.splits.items())
@@ -57,7 +70,9 @@ def _has_lists(root: Path) -> bool:
 
 
 def _has_split_folders(root: Path) -> bool:
-    return any((root / "train" / label).is_dir() for label in LABELS)
+    folders = split_folders(root) if root.is_dir() else []
+    training = [folder for split, folder in folders if split == "train"]
+    return any((folder / label).is_dir() for folder in training for label in LABELS)
 
 
 def _has_images(root: Path) -> bool:
@@ -72,10 +87,9 @@ def _read_lists(root: Path) -> Source:
     for name in sorted(names["train"].keys() & names["test"].keys()):
         source.bad.append(Bad(name, "in both training.txt and testing.txt (skip keeps it in test)"))
         del names["train"][name]
+    files = ListedFiles(root / "images")
     for split in _LISTS:
-        source.splits[split] = [
-            Entry(name, root / "images" / name, label) for name, label in names[split].items()
-        ]
+        source.splits[split] = [files.entry(name, label) for name, label in names[split].items()]
     return source
 
 
@@ -86,7 +100,7 @@ def _names(path: Path, bad: list[Bad]) -> dict[str, str]:
     """
     names: dict[str, str] = {}
     for line in read_lines(path):
-        name = inside(line)
+        name = inside(line.replace("\\", "/"))
         label = (name or "").partition("/")[0]
         if name is None:
             bad.append(Bad(line, f"{path.name} leads out of the image folder"))
@@ -100,13 +114,7 @@ def _names(path: Path, bad: list[Bad]) -> dict[str, str]:
 
 
 def _read_split_folders(root: Path) -> Source:
-    source = Source({}, [], {}, [])
-    for split, folder in _SPLIT_FOLDERS.items():
-        if (root / folder).is_dir():
-            source.splits[split] = class_folders(
-                root / folder, root, source, labels=LABELS, required=split == "train"
-            )
-    return source
+    return read_split_folders(root, LABELS)
 
 
 def _read_images(root: Path) -> Source:

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from sentiflow.builders.reading.folders import class_folders, subfolders
-from sentiflow.builders.reading.sources import Bad, Entry, Source, inside, read_text
-from sentiflow.builders.reading.splits import SEED, refuse_copies, report_copies, stratified
+from sentiflow.builders.reading.folders import (
+    class_folders,
+    label_of,
+    pictures_beside,
+    read_split_folders,
+    report_ignored,
+    split_folders,
+    subfolders,
+)
+from sentiflow.builders.reading.sources import Bad, Source, first_names
+from sentiflow.builders.reading.splits import (
+    SEED,
+    refuse_copies,
+    report_copies,
+    report_untrained,
+    stratified,
+)
 from sentiflow.builders.writing.errors import DatasetError
+from sentiflow.terminal import printable
+
+from .lists import read_list
 
 LISTS = ("list.csv", "list.tsv", "labels.csv", "labels.tsv")
 LOOKED_FOR = (
     f"a list of images ({', '.join(LISTS)}: path,label or path,label,split),"
     " or {train,val,test}/{class}/, or {class}/ (seeded 80/15/5 split), with two classes or more."
 )
-_SPLITS = {  # names of folders and in lists
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
-
-
-class Line(NamedTuple):
-    """One image in a list."""
-
-    path: str  # relative to the list's folder
-    label: str
-    split: str | None  # None if the list has no such column
+_TABLES = (".csv", ".tsv")
+_MOST_REASONS = 3  # in the message about a list or folders without two classes
+_MOST_DIGITS = 18  # of a class that is ordered as a number
 
 
 def read(manual_dir: Path, split: str) -> tuple[Source, list[str]]:
@@ -55,11 +57,13 @@ def read(manual_dir: Path, split: str) -> tuple[Source, list[str]]:
     source: Source = LAYOUTS[layout][1](manual_dir)
     labels = _sorted({entry.label for entries in source.splits.values() for entry in entries})
     if len(labels) < 2:
-        raise DatasetError(
-            f"{manual_dir}: two classes or more are needed."
-            f" Received: {', '.join(labels) or 'none'}."
-        )
-    _settle_splits(source)
+        raise DatasetError(_too_few_classes(manual_dir, layout, source, labels))
+    _settle_splits(source, labels)
+    report_ignored(source)
+    if layout != "list":
+        source.notes += [f"Note: {line}." for line in _unread_lists(manual_dir)]
+    elif split == "auto":
+        _note_folders(manual_dir, source)
     counts = ", ".join(f"{name} {len(entries)}" for name, entries in source.splits.items())
     source.notes.insert(0, f"{manual_dir}: {layout}, {len(labels)} classes: {counts} images.")
     source.facts["layout"] = layout
@@ -70,60 +74,118 @@ def _find_layout(manual_dir: Path, split: str) -> str:
     wanted = tuple(LAYOUTS) if split == "auto" else (split,)
     layout = next((name for name in wanted if LAYOUTS[name][0](manual_dir)), None)
     if layout is None:
+        reasons = _unread_lists(manual_dir)
+        if pictures := pictures_beside(manual_dir):
+            reasons.append(f"{pictures} images lie in no folder of a class")
         raise DatasetError(
-            f"No dataset in {manual_dir}. Looked for {LOOKED_FOR} Wanted: {', '.join(wanted)}."
+            f"No dataset in {'; '.join([str(manual_dir), *reasons])}."
+            f" Looked for {LOOKED_FOR} Wanted: {', '.join(wanted)}."
         )
     return layout
 
 
-def _settle_splits(source: Source) -> None:
+def _unread_lists(root: Path) -> list[str]:
+    """Says which tables have another name than a list of images."""
+    tables = sorted(path.name for path in root.iterdir() if path.suffix.lower() in _TABLES)
+    unread = [name for name in tables if name.lower() not in LISTS]
+    names = first_names(unread)
+    return [f"{names} not read: a list of images is called {LISTS[0]}"] if unread else []
+
+
+def _too_few_classes(root: Path, layout: str, source: Source, labels: Sequence[str]) -> str:
+    """Why there are not two classes, the most frequent reasons first, in one line."""
+    reasons = _reasons(source.bad)
+    if layout == "list":
+        where = _lists(root)[0]
+    else:
+        where = root
+        reasons = [*_deeper(root, layout), *_unread_lists(root), *reasons]
+    rule = f"two classes or more are needed. Received: {', '.join(labels) or 'none'}."
+    return f"{where}: {'; '.join([*reasons, rule])}"
+
+
+def _deeper(root: Path, layout: str) -> list[str]:
+    """Says which folder holds a dataset where one of a class was looked for."""
+    if layout == "stratified":
+        for folder in subfolders(root):
+            if _lists(folder) or _training_classes(folder) or len(subfolders(folder)) > 1:
+                return [f"the dataset lies one level deeper: give --manual_dir {folder}"]
+    return []
+
+
+def _reasons(bad: Sequence[Bad]) -> list[str]:
+    """The most frequent reasons, each with the first file or line that it is of."""
+    counts = Counter(one.reason for one in bad)
+    first: dict[str, Bad] = {}
+    for one in bad:
+        first.setdefault(one.reason, one)
+    reasons = []
+    for reason, count in counts.most_common(_MOST_REASONS):
+        alike = f", and {count - 1} more like it" if count > 1 else ""
+        reason = printable(f"{first[reason].filename}: {first[reason].explanation}{alike}")
+        reasons.append(reason)
+    return reasons
+
+
+def _note_folders(root: Path, source: Source) -> None:
+    """Says that a list won over folders from which a dataset could be made, too."""
+    folders = [f"{path.name}/" for path in subfolders(root)]
+    layout = "folders" if _training_classes(root) else "stratified"
+    if layout == "folders" or len(folders) > 1:
+        settings = json.dumps({"split": layout})
+        source.notes.append(
+            f"The list alone decides which images there are; {first_names(folders)} are not"
+            f" searched (with --config '{settings}' they are, and the list is not read)."
+        )
+
+
+def _settle_splits(source: Source, labels: Sequence[str]) -> None:
     """Draws splits where none are given; in given ones, copies must not straddle."""
     if "" in source.splits:
-        source.splits = stratified(source.splits[""])
+        try:
+            source.splits = stratified(source.splits[""])
+        except DatasetError as error:
+            raise DatasetError("; ".join([*_reasons(source.bad), str(error)])) from None
         source.facts["seed"] = SEED
         report_copies(source)
     else:
         order = [name for name in ("train", "validation", "test") if source.splits.get(name)]
         source.splits = {name: source.splits[name] for name in order}
         refuse_copies(source)
+        report_untrained(source, labels)
 
 
 def _sorted(names: Iterable[str]) -> list[str]:
-    names = list(names)
-    return sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names)
+    names = sorted(names)
+    if all(name.isdecimal() and len(name) <= _MOST_DIGITS for name in names):
+        names.sort(key=int)
+    return names
 
 
 def _lists(root: Path) -> list[Path]:
-    return [root / name for name in LISTS if (root / name).is_file()]
+    """The lists in a folder, whatever the case of their names."""
+    lists = [path for path in sorted(root.iterdir()) if path.name.lower() in LISTS]
+    lists.sort(key=lambda path: LISTS.index(path.name.lower()))
+    return [path for path in lists if path.is_file()]
 
 
-def _split_folders(root: Path) -> list[Path]:
-    """Folders named like splits; a folder `train` of images alone is a class of that name."""
-    folders = [path for path in subfolders(root) if path.name in _SPLITS]
-    with_classes = any(_SPLITS[path.name] == "train" and subfolders(path) for path in folders)
-    return folders if with_classes else []
+def _training_classes(root: Path) -> list[str]:
+    """Classes of split folders; a folder `train` of images alone is a class of that name itself."""
+    training = (folder for split, folder in split_folders(root) if split == "train")
+    return _class_names(path for folder in training for path in subfolders(folder))
+
+
+def _class_names(folders: Iterable[Path]) -> list[str]:
+    return _sorted({label_of(path.name) for path in folders} - {""})
 
 
 def _read_split_folders(root: Path) -> Source:
-    source = Source({}, [], {}, [])
-    folders = _split_folders(root)
-    labels = _training_classes(folders)
-    for folder in folders:
-        split = _SPLITS[folder.name]
-        required = split == "train"
-        entries = class_folders(folder, root, source, labels=labels, required=required)
-        source.splits.setdefault(split, []).extend(entries)
-    return source
-
-
-def _training_classes(folders: Iterable[Path]) -> list[str]:
-    training = (folder for folder in folders if _SPLITS[folder.name] == "train")
-    return _sorted({path.name for folder in training for path in subfolders(folder)})
+    return read_split_folders(root, _training_classes(root))
 
 
 def _read_class_folders(root: Path) -> Source:
     source = Source({}, [], {}, [])
-    labels = _sorted(path.name for path in subfolders(root))
+    labels = _class_names(subfolders(root))
     source.splits[""] = class_folders(root, root, source, labels=labels, required=True)
     return source
 
@@ -134,90 +196,12 @@ def _read_list(root: Path) -> Source:
         raise DatasetError(
             f"Two lists in one folder: {paths[0]} and {paths[1]}. Remove one of them."
         )
-    source = Source({}, [], {}, [])
-    for name, line in _usable_lines(paths[0], source.bad).items():
-        entry = Entry(name, root / name, line.label)
-        source.splits.setdefault(_split_of(line), []).append(entry)
-    return source
-
-
-def _usable_lines(path: Path, bad: list[Bad]) -> dict[str, Line]:
-    """The first line of every image that all of its lines agree on, by file name.
-
-    What cannot be used is added to `bad`.
-    """
-    lines: dict[str, Line] = {}
-    refused: set[str] = set()
-    for line in read_list(path):
-        name = inside(line.path)
-        reason = _fault(line)
-        if name is None or reason:
-            bad.append(Bad(line.path, f"{reason or 'leads out of the folder'}, in {path.name}"))
-        elif name not in lines:
-            lines[name] = line
-        elif lines[name][1:] == line[1:]:
-            bad.append(Bad(name, f"listed twice in {path.name} (skip keeps it once)"))
-        else:
-            bad.append(Bad(name, f"listed twice in {path.name} with different labels or splits"))
-            refused.add(name)
-    return {name: line for name, line in lines.items() if name not in refused}
-
-
-def read_list(path: Path) -> list[Line]:
-    """Lines of a list: comma-separated, or tab-separated if it is named so.
-
-    Blank lines are left out.
-
-    A first line with `path` and `label` among its cells is a header: columns are found by it,
-    others are ignored. Without one the columns are path, label and, if any line has it, split.
-
-    Raises:
-        DatasetError: the list cannot be read, is not UTF-8, or is no such table.
-    """
-    rows = _read_rows(path)
-    header = [cell.lower() for cell in rows[0]] if rows else []
-    if {"path", "label"} <= set(header):
-        del rows[0]
-    else:
-        header = ["path", "label", "split"][: max(map(len, rows), default=0)]
-    lines = [dict(zip(header, row, strict=False)) for row in rows]
-    absent = "" if "split" in header else None
-    return [
-        Line(line.get("path", ""), line.get("label", ""), line.get("split", absent))
-        for line in lines
-    ]
-
-
-def _read_rows(path: Path) -> list[list[str]]:
-    """The cells of every line that is not blank, without outer blanks."""
-    delimiter = "\t" if path.suffix == ".tsv" else ","
-    text = io.StringIO(read_text(path), newline="")
-    try:
-        table = list(csv.reader(text, delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise DatasetError(
-            f"{path}: the list is not a table with delimiter {delimiter!r} ({error})."
-        ) from None
-    rows = ([cell.strip() for cell in row] for row in table)
-    return [row for row in rows if any(row)]
-
-
-def _fault(line: Line) -> str | None:
-    """Why a line cannot be used, if so."""
-    if not line.path or not line.label:
-        return "a line without path or label"
-    if line.split is not None and line.split.lower() not in _SPLITS:
-        return f"unknown split {line.split!r}; known are train, val and test"
-    return None
-
-
-def _split_of(line: Line) -> str:
-    return "" if line.split is None else _SPLITS[line.split.lower()]
+    return read_list(paths[0])
 
 
 # In the order in which `auto` looks for them.
 LAYOUTS: dict[str, tuple[Callable[[Path], object], Callable[[Path], Source]]] = {
     "list": (_lists, _read_list),
-    "folders": (_split_folders, _read_split_folders),
+    "folders": (_training_classes, _read_split_folders),
     "stratified": (subfolders, _read_class_folders),
 }

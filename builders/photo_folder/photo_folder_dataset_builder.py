@@ -12,8 +12,14 @@ from sentiflow.builders.reading.sources import Source
 from sentiflow.builders.writing.config import DividedConfig
 from sentiflow.builders.writing.errors import DatasetError, report_errors_in_one_line
 from sentiflow.builders.writing.preparation import CheckedBuilder, Prepared
+from sentiflow.terminal import printable
 
 from . import layouts
+
+
+def _folder_name(manual_dir: Path) -> str:
+    """By which one set of photographs is told from another; valid text, as metadata must be."""
+    return printable(str(manual_dir.resolve()))
 
 
 class PhotoFolderConfig(DividedConfig):
@@ -49,7 +55,7 @@ class Builder(CheckedBuilder):
         if not metadata.exists():
             return
         built = json.loads(metadata.read_text(encoding="utf-8"))["folder"]
-        given = str(manual_dir.resolve())
+        given = _folder_name(manual_dir)
         if built != given:
             report_errors_in_one_line()
             raise DatasetError(
@@ -73,7 +79,7 @@ class Builder(CheckedBuilder):
     def _read_source(self, manual_dir: Path) -> Source:
         source, labels = layouts.read(manual_dir, self.builder_config.split)
         self.info.features["label"].names = labels
-        source.facts["folder"] = str(manual_dir.resolve())
+        source.facts["folder"] = _folder_name(manual_dir)
         return source
 
     def _example(self, prepared: Prepared) -> dict[str, Any]:

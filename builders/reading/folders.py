@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from sentiflow.photo import suffixes
+from sentiflow.terminal import printable
 
-from .sources import Bad, Entry, Source
+from ..writing.errors import DatasetError
+from .sources import Bad, Entry, Source, first_names
+from .splits import SPLITS
+
+_REMEDY = "; convert pictures among them to JPEG or PNG, or give them the suffix of their format"
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file of that name is named like an image."""
+    return os.path.splitext(name)[1].lower() in suffixes()
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -15,6 +27,40 @@ def subfolders(folder: Path) -> list[Path]:
     return [
         path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")
     ]
+
+
+def split_folders(root: Path) -> list[tuple[str, Path]]:
+    """The folders named like splits, in letters of any case, each with its split; train first."""
+    named = [(SPLITS[path.name.lower()], path) for path in subfolders(root) if _is_split(path)]
+    order = list(dict.fromkeys(SPLITS.values()))
+    return sorted(named, key=lambda item: order.index(item[0]))
+
+
+def _is_split(path: Path) -> bool:
+    return path.name.lower() in SPLITS
+
+
+def label_of(name: str) -> str:
+    """The class that a folder or a list names: valid text on one line, in composed form (NFC)."""
+    return printable(unicodedata.normalize("NFC", name)).strip()
+
+
+def as_text(name: str) -> str:
+    """The name that a record keeps of a file, as text even if a folder's is not."""
+    return name if _is_text(name) else printable(name)
+
+
+def read_split_folders(root: Path, labels: Sequence[str]) -> Source:
+    """Reads {split}/{class}/; every class must have a folder for training."""
+    source = Source({}, [], {}, [])
+    for split, folder in split_folders(root):
+        entries = class_folders(folder, root, source, labels=labels, required=split == "train")
+        source.splits.setdefault(split, []).extend(entries)
+    _note_strays(root, source)
+    if others := [path for path in subfolders(root) if not _is_split(path)]:
+        names = first_names([f"{printable(path.name)}/" for path in others])
+        source.notes.append(f"Left out: {names}: no split; known are train, val and test.")
+    return source
 
 
 def class_folders(
@@ -26,25 +72,48 @@ def class_folders(
         folder: what holds the class folders.
         root: file names are relative to it.
         source: its `bad` grows by unknown and empty class folders, and by missing ones if
-            `required`.
-        labels: names of the class folders.
+            `required`; its `notes` and `ignored` by what is left out.
+        labels: the classes, by `label_of` their folders.
         required: whether every class must have a folder.
 
     Returns:
         The images, class by class, by name.
+
+    Raises:
+        DatasetError: two folders name one class.
     """
-    folders = {path.name: path for path in subfolders(folder)}
+    folders = _by_label(folder)
+    _note_strays(folder, source)
+    known = {label.casefold(): label for label in labels}
     for name in sorted(folders.keys() - set(labels)):
-        source.bad.append(Bad(f"{folders[name].relative_to(root)}/", "unknown class folder"))
+        near = known.get(name.casefold(), "")
+        source.bad.append(Bad(_shown(folders[name], root), "unknown class folder", near=near))
     entries = []
     for label in labels:
         files = _image_files(folders[label], root, source) if label in folders else []
         if not files and (required or label in folders):
-            source.bad.append(
-                Bad(f"{(folder / label).relative_to(root)}/", "no image in the class folder")
-            )
-        entries += [Entry(path.relative_to(root).as_posix(), path, label) for path in files]
+            path = folders.get(label, folder / label)
+            source.bad.append(Bad(_shown(path, root), "no image in the class folder"))
+        entries += [
+            Entry(as_text(path.relative_to(root).as_posix()), path, label) for path in files
+        ]
     return entries
+
+
+def _by_label(folder: Path) -> dict[str, Path]:
+    folders: dict[str, Path] = {}
+    for path in subfolders(folder):
+        other = folders.setdefault(label_of(path.name), path)
+        if other is not path:
+            raise DatasetError(
+                f"{folder}: the folders {other.name!a} and {path.name!a} name one class."
+                " Rename one of them."
+            )
+    return folders
+
+
+def _shown(folder: Path, root: Path) -> str:
+    return f"{folder.relative_to(root)}/"
 
 
 def _image_files(folder: Path, root: Path, source: Source) -> list[Path]:
@@ -54,14 +123,15 @@ def _image_files(folder: Path, root: Path, source: Source) -> list[Path]:
     """
     files = []
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not (path.is_dir() or path.suffix.lower() in suffixes()):
-            source.facts["ignored_files"] = source.facts.get("ignored_files", 0) + 1
+        if path.name.startswith("."):
+            source.ignored["hidden"] += 1
         elif path.is_dir():
-            source.bad.append(Bad(f"{path.relative_to(root)}/", "a folder inside a class folder"))
+            source.bad.append(Bad(_shown(path, root), "a folder inside a class folder"))
+        elif not is_picture(path.name):
+            source.ignored[path.suffix.lower() or "without a suffix"] += 1
         elif not _is_text(path.name):
-            source.bad.append(
-                Bad(ascii(path.relative_to(root).as_posix()), "the file name is not UTF-8")
-            )
+            name = str(path.relative_to(root))
+            source.bad.append(Bad(name, "the file name is not UTF-8"))
         else:
             files.append(path)
     return files
@@ -73,3 +143,27 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def pictures_beside(folder: Path) -> int:
+    """How many files named like images lie in a folder itself, hidden ones left out."""
+    named = (path for path in folder.iterdir() if is_picture(path.name) and path.name[0] != ".")
+    return sum(not path.is_dir() for path in named)
+
+
+def _note_strays(folder: Path, source: Source) -> None:
+    if count := pictures_beside(folder):
+        source.notes.append(
+            f"Left out: {count} images in {folder} itself; images belong into class folders."
+        )
+
+
+def report_ignored(source: Source) -> None:
+    """Counts and prints the files in class folders that are not named like images."""
+    if not source.ignored:
+        return
+    count = source.ignored.total()
+    source.facts["ignored_files"] = count
+    kinds = first_names([f"{number} {kind}" for kind, number in source.ignored.most_common()])
+    remedy = "" if set(source.ignored) == {"hidden"} else _REMEDY
+    source.notes.append(f"{count} files ignored: {kinds}{remedy}.")

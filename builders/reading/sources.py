@@ -5,17 +5,20 @@ Entries and bad entries, list files, and files with the same bytes.
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from sentiflow.photo import check_file
 
 from ..writing import parallel
 from ..writing.errors import DatasetError
+
+_MOST_LISTED = 10  # names in a line for the terminal
 
 
 class Entry(NamedTuple):
@@ -26,6 +29,7 @@ class Entry(NamedTuple):
     label: str
     features: dict[str, Any] = {}  # noqa: RUF012  # never changed in place
     maps: tuple[Path, ...] = ()  # files that belong to the image and are stored as they are
+    near: str = ""  # a file of nearly that name, where there is none of this one
 
 
 class Bad(NamedTuple):
@@ -33,6 +37,15 @@ class Bad(NamedTuple):
 
     filename: str
     reason: str
+    place: str = ""  # in a list, e.g. list.csv line 3, column 1
+    near: str = ""  # a file of nearly that name
+
+    @property
+    def explanation(self) -> str:
+        """The reason, with what may have been meant, and the place."""
+        near = f"; near is {self.near}" if self.near else ""
+        place = f", in {self.place}" if self.place else ""
+        return f"{self.reason}{near}{place}"
 
 
 @dataclasses.dataclass
@@ -43,20 +56,33 @@ class Source:
     bad: list[Bad]
     facts: dict[str, Any]  # for the dataset's metadata
     notes: list[str]  # lines for the terminal
+    # Files that are not read, by suffix.
+    ignored: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
-def read_text(path: Path) -> str:
-    """A list file's text, without a byte order mark.
+def text_lines(path: Path) -> Iterator[str]:
+    """Lines of a list file with their ends, one after the other, without a byte order mark.
 
     Raises:
         DatasetError: the file cannot be read, or is not UTF-8.
     """
+    number = 0
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            for number, line in enumerate(_split_lines(file), 1):
+                yield line.removeprefix(codecs.BOM_UTF8 if number == 1 else b"").decode()
     except OSError as error:
         raise DatasetError(f"{path}: the list cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:
-        raise DatasetError(f"{path}: the list is not UTF-8 text. Save it as UTF-8.") from None
+        raise DatasetError(
+            f"{path}: the list is not UTF-8 text (line {number}). Save it as UTF-8."
+        ) from None
+
+
+def _split_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Lines that end with line feed, carriage return, or both."""
+    for line in file:
+        yield from line.splitlines(keepends=True)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -65,9 +91,7 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         DatasetError: the file cannot be read, or is not UTF-8.
     """
-    text = read_text(path)
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    stripped = (line.strip(" \t") for line in lines)
+    stripped = (line.strip(" \t\r\n") for line in text_lines(path))
     return [line for line in stripped if line]
 
 
@@ -122,6 +146,12 @@ def _digest(path: Path) -> str | None:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The names, or the first ones and how many more there are."""
+    more = len(names) - _MOST_LISTED
+    return ", ".join([*names[:_MOST_LISTED], *([f"{more} more"] if more > 0 else [])])
 
 
 def find(

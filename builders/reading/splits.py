@@ -1,4 +1,4 @@
-"""Seeded splits, and files with the same bytes in them."""
+"""Seeded splits, files with the same bytes in them, and classes without a training image."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ from typing import Any
 from sklearn.model_selection import train_test_split
 
 from ..writing.errors import DatasetError
-from .sources import Bad, Entry, Source, repeats, same_content
+from .sources import Bad, Entry, Source, first_names, repeats, same_content
 
+SPLITS = {  # by name of a folder or in a list, in small letters
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
 SEED = 0  # of the stratified split
 _SMALLEST_CLASS = 20  # different images, so that 5 % of them is one
 _MOST_NOTES = 50  # lines on the terminal
@@ -70,14 +79,14 @@ def report_copies(source: Source) -> list[list[tuple[str, Entry]]]:
     """
     groups = _copies(source)
     straddling = [group for group in groups if len({split for split, _ in group}) > 1]
-    conflicts = [group for group in groups if len({entry.label for _, entry in group}) > 1]
+    conflicts = [group for group in groups if _labels(group) > 1]
     source.facts |= {
         "duplicate_groups": len(groups),
         "duplicate_groups_across_splits": len(straddling),
         "conflicting_duplicates": [[entry.filename for _, entry in group] for group in conflicts],
     }
     lines = [f"Same bytes, CONFLICTING labels: {_listing(group)}." for group in conflicts]
-    lines += [f"Same bytes: {_listing(group)}." for group in groups if group not in conflicts]
+    lines += [f"Same bytes: {_listing(group)}." for group in groups if _labels(group) == 1]
     source.notes += lines[:_MOST_NOTES]
     if len(lines) > _MOST_NOTES:
         source.notes.append(f"Same bytes: {len(lines) - _MOST_NOTES} more groups of files.")
@@ -102,6 +111,19 @@ def refuse_copies(source: Source) -> None:
         source.splits[split] = [
             entry for entry in source.splits[split] if entry.filename not in names
         ]
+
+
+def report_untrained(source: Source, labels: Sequence[str]) -> None:
+    """Prints which classes have no training image."""
+    trained = {entry.label for entry in source.splits.get("train", ())}
+    absent = [label for label in labels if label not in trained]
+    if absent:
+        counts = f"{len(absent)} of {len(labels)} classes"
+        source.notes.append(f"No training image of {counts}: {first_names(absent)}.")
+
+
+def _labels(group: Iterable[tuple[str, Entry]]) -> int:
+    return len({entry.label for _, entry in group})
 
 
 def _listing(group: Iterable[tuple[str, Entry]]) -> str:

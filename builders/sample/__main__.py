@@ -16,6 +16,7 @@ from rich.progress import track
 from sentiflow import cli
 from sentiflow.files import is_partial
 from sentiflow.machine import cores
+from sentiflow.terminal import echo
 
 from .archives import DATASETS, EMOTIONROI_SIZE, TWITTER1_SIZE, emotionroi, twitter1
 from .drawing import draw_all, save
@@ -73,7 +74,7 @@ def main(folder: Path, images: int | None, dataset: str, seed: int, workers: int
             draw_dataset(folder, name, images, seed, workers or cores())
     except OSError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"The sample photographs are in {folder}")
+    echo(f"The sample photographs are in {folder}")
 
 
 def draw_dataset(folder: Path, name: str, images: int | None, seed: int, workers: int) -> None:

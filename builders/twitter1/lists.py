@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sentiflow.builders.reading.listed import ListedFiles
 from sentiflow.builders.reading.sources import (
     Bad,
     Entry,
@@ -206,8 +207,9 @@ def _drop_contradictions(lists: Lists, bad: list[Bad]) -> None:
 
 def _entries(lists: Lists, images: Path) -> list[Entry]:
     """All images, each once, in the order of the widest list."""
+    files = ListedFiles(images)
     return [
-        Entry(name, images / name, line.label, _features(lists, name))
+        files.entry(name, line.label, _features(lists, name))
         for name, line in lists[min(lists)].items()
     ]
 

@@ -6,7 +6,7 @@ import functools
 import sys
 from types import TracebackType
 
-import click
+from sentiflow.terminal import echo
 
 
 class DatasetError(ValueError):
@@ -25,7 +25,8 @@ def report_errors_in_one_line() -> None:
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if not issubclass(kind, DatasetError):
             return usual(kind, error, trace)
-        click.echo(f"Error: {error}", err=True)
+        # The message about bad files has a line for each.
+        echo(*f"Error: {error}".split("\n"), err=True)
         raise SystemExit(2)
 
     sys.excepthook = hook

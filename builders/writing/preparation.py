@@ -12,13 +12,13 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
 import numpy as np
 import tensorflow_datasets.public_api as tfds
 from tensorflow_datasets.core import example_serializer
 
 from sentiflow import index
 from sentiflow.photo import BadImage, quiet_pillow
+from sentiflow.terminal import echo
 
 from ..reading.sources import Bad, Entry, Source
 from . import parallel, shards, storage
@@ -161,8 +161,8 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
             source = self._read_source(manual_dir)
         except OSError as error:
             raise DatasetError(f"{error.filename}: cannot be read ({error.strerror}).") from None
-        for note in source.notes:
-            click.echo(note)
+        if source.notes:
+            echo(*source.notes)
         return source
 
     def _write_split(self, split: str) -> Any:
@@ -240,7 +240,7 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         try:
             image = storage.store(entry.path, self.builder_config)
         except BadImage as reason:
-            return Checked(entry, None, None, [Bad(entry.filename, str(reason))])
+            return Checked(entry, None, None, [Bad(entry.filename, str(reason), near=entry.near)])
         maps, bad = stored_maps(entry)
         example = self._example(Prepared(entry, image.value, maps))
         encoded = self.info.features.encode_example(example)
@@ -264,10 +264,10 @@ class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         facts = self._source.facts | self._card.facts() | {"bad_images": len(self._bad)}
         self.info.metadata.update(facts)
         if clipping := self._card.clipping():
-            click.echo(clipping)
+            echo(clipping)
         if self._bad:
             write_quarantine(Path(self.data_dir) / QUARANTINE, self._bad)
-            click.echo(
+            echo(
                 f"{len(self._bad)} bad files or lines left out;"
                 f" they are listed in the dataset's {QUARANTINE}."
             )

@@ -6,6 +6,8 @@ import csv
 import json
 from pathlib import Path
 
+from sentiflow.terminal import printable
+
 from ..reading.sources import Bad
 from .config import StorageConfig
 
@@ -16,7 +18,7 @@ def bad_message(bad: list[Bad], config: StorageConfig) -> str:
     """Names every bad file, and what to do about them."""
     settings = json.dumps(config.settings() | {"on_bad_image": "skip"})
     lines = [f"{len(bad)} bad files or lines, nothing was written:"]
-    lines += [f"  {filename}: {reason}" for filename, reason in bad]
+    lines += [f"  {filename}: {reason}" for filename, reason in map(_row, bad)]
     lines += [f"Repair or remove them, or leave them out with --config '{settings}'."]
     return "\n".join(lines)
 
@@ -25,4 +27,9 @@ def write_quarantine(path: Path, bad: list[Bad]) -> None:
     """Writes a table of file names and reasons, separated by tabs."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, dialect="excel-tab", lineterminator="\n")
-        table.writerows([Bad._fields, *bad])
+        table.writerow(("filename", "reason"))
+        table.writerows(map(_row, bad))
+
+
+def _row(bad: Bad) -> tuple[str, str]:
+    return printable(bad.filename), printable(bad.explanation)

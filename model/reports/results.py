@@ -14,6 +14,7 @@ from rich.table import Table
 
 from sentiflow.files import write_atomically, write_json
 from sentiflow.markdown import pipe_table
+from sentiflow.terminal import literal
 
 from ..training.outcome import read_outcome
 from ..training.record import Environment, read_record
@@ -220,7 +221,7 @@ def as_table(rows: Sequence[ResultRow]) -> Table:
     """The table for a terminal."""
     table = Table(*COLUMNS, pad_edge=False)
     for group in gather(rows):
-        table.add_row(*cells(group))
+        table.add_row(*map(literal, cells(group)))
     return table
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from sentiflow import pipeline
 from sentiflow.pipeline import InputError
+from sentiflow.terminal import printable
 
 from ..reports import page, results
 from ..reports.rows import ResultRow, RunLabels
@@ -143,7 +144,8 @@ def perform(
     _print(rows, console)
     files = f"{results.RESULTS}, {results.TABLE}, report.html, runs/"
     seconds = time.perf_counter() - began
-    console.out(f"{len(made)} runs in {seconds:.1f} s. Written: {out}/ ({files})", highlight=False)
+    written = printable(f"{out}/ ({files})")
+    console.out(f"{len(made)} runs in {seconds:.1f} s. Written: {written}", highlight=False)
     if failure:
         raise failure
     return rows

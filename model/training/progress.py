@@ -12,6 +12,8 @@ from rich import progress as rich_progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from sentiflow.terminal import printable
+
 from .history import EpochRow
 
 
@@ -25,7 +27,7 @@ class Progress:
     def __init__(self, console: Console) -> None:
         self.console = console
         self._bars = rich_progress.Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -54,7 +56,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Prints a line."""
-        self.console.out(line, highlight=False)
+        self.console.out(printable(line), highlight=False)
 
     def add(self, description: str = "", *, total: int | None = None) -> Bar:
         """Adds a bar below those that are shown."""

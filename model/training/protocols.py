@@ -10,6 +10,7 @@ from rich.console import Console
 
 from sentiflow import pipeline
 from sentiflow.pipeline import InputError
+from sentiflow.terminal import printable
 
 FOLDS = 5
 AGREEMENTS: tuple[Literal[5, 4, 3], ...] = (5, 4, 3)
@@ -141,5 +142,6 @@ def available(config: str, data_dir: str, console: Console) -> list[Experiment]:
     if len(left_out) == len(EXPERIMENTS):
         raise InputError(reasons)
     if left_out:
-        console.out(f"Left out: {', '.join(left_out)}. {reasons}", highlight=False)
+        line = f"Left out: {', '.join(left_out)}. {reasons}"
+        console.out(printable(line), highlight=False)
     return [experiment for experiment in EXPERIMENTS if experiment.dataset not in errors]

@@ -1,5 +1,6 @@
 """Archives and image files that tests of the builders make, and builds of them."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -51,5 +52,5 @@ def saved(path, image, form="PNG", **options):
 
 def touch(path, content=None):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes((content or str(path)).encode())
+    path.write_bytes(os.fsencode(content or str(path)))
     return path

@@ -58,19 +58,25 @@ def test_lists_with_splits(tmp_path, name, text):
 
 def test_lines_that_cannot_be_used_are_bad(tmp_path):
     text = (
-        "a.jpg,joy,train\nb.jpg,fear,train\nb.jpg,fear,train\nsub/c.jpg,joy,train\nsub/c.jpg,joy,test\n"
+        "a.jpg,joy,train\nb.jpg,fear,train\nb.jpg,fear,train\nsub/c.jpg,joy,train\n./sub/c.jpg,joy,test\n"
         '"d, e.jpg",joy,dev\nx.jpg,,train\n,joy,train\ny.jpg\n../z.jpg,joy,train\n'
+        "sub/unlike.anything,joy,test\n"
     )
     source, _ = listed(tmp_path, text)
     assert names(source) == {"train": [("a.jpg", "joy"), ("b.jpg", "fear")]}
-    assert [tuple(bad) for bad in source.bad] == [
-        ("b.jpg", "listed twice in list.csv (skip keeps it once)"),
-        ("sub/c.jpg", "listed twice in list.csv with different labels or splits"),
-        ("d, e.jpg", "unknown split 'dev'; known are train, val and test, in list.csv"),
-        ("x.jpg", "a line without path or label, in list.csv"),
-        ("", "a line without path or label, in list.csv"),
-        ("y.jpg", "a line without path or label, in list.csv"),
-        ("../z.jpg", "leads out of the folder, in list.csv"),
+    assert [(bad.filename, bad.reason.partition(";")[0], bad.place) for bad in source.bad] == [
+        ("b.jpg", "listed twice (skip keeps it once)", "list.csv line 3, column 1"),
+        (
+            "./sub/c.jpg",
+            "listed twice with different labels or splits",
+            "list.csv line 5, column 1",
+        ),
+        ("d, e.jpg", "no split", "list.csv line 6, column 3 ('dev')"),
+        ("x.jpg", "no label", "list.csv line 7, column 2"),
+        ("", "no path", "list.csv line 8, column 1"),
+        ("y.jpg", "no label", "list.csv line 9, column 2"),
+        ("../z.jpg", "a path with .. in it", "list.csv line 10, column 1"),
+        ("sub/unlike.anything", "missing", "list.csv line 11, column 1"),
     ]
 
 
@@ -79,7 +85,6 @@ def test_lines_that_cannot_be_used_are_bad(tmp_path):
     [
         ("a.jpg,joy,train\nb.jpg,joy,train\n", "two classes or more are needed. Received: joy"),
         ('a.jpg,"joy\n', "list.csv: the list is not a table"),
-        ("", "two classes or more are needed. Received: none"),
         ("a.jpg,joy\nb.jpg,fear\n", "needs 20 different images of every class"),
     ],
 )
@@ -112,7 +117,7 @@ def test_folders_are_splits_and_their_copies_are_bad(tmp_path):
         "validation": [("valid/joy/c.jpg", "joy")],
         "test": [("test/train/d.jpg", "train")],
     }
-    assert [tuple(bad) for bad in source.bad] == [
+    assert [(bad.filename, bad.reason) for bad in source.bad] == [
         ("test/fear/", "unknown class folder"),
         ("train/joy/copy.jpg", "same bytes as test/train/d.jpg (skip keeps the latter)"),
     ]

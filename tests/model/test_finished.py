@@ -113,6 +113,18 @@ def test_predict_reads_what_it_can_and_reports_the_rest(finished, tmp_path):
     assert "missing.jpg" in errors[1]
 
 
+@pytest.mark.on_one_backend
+def test_predict_shows_odd_names_as_text(finished, tmp_path):
+    out, _ = finished
+    Image.new("RGB", (50, 40)).save(tmp_path / "picture.png")
+    (tmp_path / "picture.png").rename(tmp_path / os.fsdecode(b"a\x1b[31m\n\xe9.png"))
+    (tmp_path / "b\x9b.png").write_bytes(b"no picture")
+    outcome = CliRunner().invoke(predict.main, ["--run", str(out), str(tmp_path)])
+    assert rf"{tmp_path}/a\x1b[31m\x0a\xe9.png: " in outcome.stdout
+    assert r"b\x9b.png" in outcome.stderr
+    assert (outcome.stdout.count("\n"), outcome.stderr.count("\n")) == (1, 1)
+
+
 def test_predict_sees_the_pixels_that_the_pipeline_serves(finished, tmp_path):
     out, _ = finished
     record, model = checkpoint.load(out)
