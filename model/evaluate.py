@@ -18,6 +18,7 @@ from sentiflow.files import write_json
 
 from .scores import split as split_scores
 from .scores import stimuli
+from .scores.predictions import MOST_CLASSES
 from .training import checkpoint
 from .training.record import MODELS
 
@@ -80,7 +81,8 @@ def main(
     if as_json:
         click.echo(json.dumps(printed))
         return
-    click.echo((folder / f"report-{suffix}.txt").read_text())
+    if len(evaluation.class_names) <= MOST_CLASSES:
+        click.echo((folder / f"report-{suffix}.txt").read_text())
     if stimuli_scores:
         click.echo(stimuli.summary(stimuli_scores))
     click.echo(f"{split_scores.summary(evaluation)}\nWritten: {folder}/*-{suffix}.*")
