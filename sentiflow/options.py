@@ -14,7 +14,6 @@ import typing
 from collections.abc import Iterable
 from typing import Any, Literal
 
-
 MOST_NAMED = 20  # items of a list that a message shows
 
 

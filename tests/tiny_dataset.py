@@ -49,7 +49,9 @@ class Tiny(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
-        return {split: self._generate_examples(split, images) for split, images in self.IMAGES.items()}
+        return {
+            split: self._generate_examples(split, images) for split, images in self.IMAGES.items()
+        }
 
     def _generate_examples(self, split: str, images: int) -> Iterator[tuple[str, dict[str, Any]]]:
         rng = np.random.default_rng(list(SPLITS).index(split))

@@ -247,7 +247,8 @@ def by_f1(values: Sequence[float]) -> Chart:
     share = value_axis(0.0, 1.0, text="{:.1f}".format, ticks=5)
     counts = value_axis(0.0, float(classes.max()), text=plain, ticks=2)
     bars, columns = [], []
-    for number, left in zip(classes.tolist(), edges[:-1].tolist(), strict=True):
+    for i in np.flatnonzero(classes):
+        left, number = float(edges[i]), int(classes[i])
         high, start = counts.position(number), share.position(left)
         bars.append(("held-out", start, 100 - high, 10.0, high))
         mark = Mark("classes", "held-out", f"{number:,}", 100 - high)

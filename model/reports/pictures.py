@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
-from pathlib import Path
 
 import keras
 import numpy as np

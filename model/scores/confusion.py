@@ -16,7 +16,7 @@ from scipy.sparse import coo_array, csr_array
 from .predictions import MOST_CLASSES
 
 MOST_SHOWN = 30  # classes whose matrix can be read
-CHOSEN = 20  # classes that are shown where there are more
+CHOSEN = 15  # classes that are shown where there are more
 MOST_CONFUSIONS = 4
 
 

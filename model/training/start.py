@@ -18,7 +18,6 @@ from .feed import steps_per_epoch
 from .history import EpochRow
 from .record import Environment, Record, is_run, read_record, require_same, write_record
 
-
 MOST_OF_GAP = 1000  # classes, from which on a word on the head `gap` is due
 
 

@@ -30,9 +30,7 @@ def write(data_dir: Path) -> None:
     Many(data_dir=data_dir, config="raw32").download_and_prepare()
 
 
-def batches(
-    classes: int, images: int, *, right: float
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches(classes: int, images: int, *, right: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches of 100 random probabilities, float32 [100, classes], and labels, int32 [100].
 
     Of the images, the share `right` is classified rightly; half of the others are images of class 7
