@@ -93,9 +93,6 @@ def draw_confusion(table: Table, path: Path, *, title: str) -> None:
         text = f"{share:.0%}\n{table.images[row, column]}" if share else "0"
         color = "white" if share > 0.55 else "black" if share else COLORS["train"]
         axes.text(column, row, text, ha="center", va="center", fontsize=9, color=color)
-        cell.set_in_layout(
-            False
-        )  # it lies within the axes; to measure all takes longer than to draw
     columns, rows = range(len(table.columns)), range(len(table.rows))
     axes.set_xticks(columns, table.columns, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(rows, table.rows)
