@@ -67,12 +67,12 @@ def main(
             unread += 1
             click.echo(f"Error: {outcome}", err=True)
             continue
-        probabilities, *class_maps = outcome
+        probabilities = outcome[0]
         row = _row(file, probabilities, names)
         if drawings:
             drawing = drawings / maps.picture_name(file)
             pixels = _read_pixels(file, record.inputs)
-            maps.draw(pixels, probabilities, *class_maps, names, drawing)
+            maps.draw(pixels, probabilities, outcome[1], names, drawing)
             row["explanation"] = str(drawing)
         rows.append(row)
         if not as_json:
