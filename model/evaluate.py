@@ -19,6 +19,7 @@ from sentiflow.terminal import echo
 
 from .scores import split as split_scores
 from .scores import stimuli
+from .scores.predictions import MOST_CLASSES
 from .training import checkpoint
 from .training.record import MODELS
 
@@ -81,7 +82,8 @@ def main(
     if as_json:
         click.echo(json.dumps(printed))
         return
-    echo(*(folder / f"report-{suffix}.txt").read_text().split("\n"))
+    if len(evaluation.class_names) <= MOST_CLASSES:
+        echo(*(folder / f"report-{suffix}.txt").read_text().split("\n"))
     if stimuli_scores:
         echo(*stimuli.summary(stimuli_scores).split("\n"))
     echo(split_scores.summary(evaluation), f"Written: {folder}/*-{suffix}.*")

@@ -18,7 +18,7 @@ from sentiflow import cli, pipeline
 from sentiflow.pipeline import InputError
 from sentiflow.terminal import echo
 
-from .scores import files, maps
+from .scores import files, maps, predictions
 from .training import checkpoint
 from .training.record import MODELS
 
@@ -50,27 +50,30 @@ def main(
 ) -> None:
     """Probabilities of every class for pictures, given as files or folders.
 
+    Of more than 100 classes, those of the ten most probable.
+
     A picture that cannot be read is reported on stderr and the others are predicted; the exit
     status is then 1.
     """
     record, network = checkpoint.load(folder, model=model)
     if drawings:
         _make_folder(drawings)
+    explained = maps.class_maps(network) if drawings else network
     names = record.dataset.class_names
     rows: list[dict[str, Any]] = []
     unread = 0
     paths = files.find_images(images)
-    for file, outcome in files.predict_outputs(record, maps.class_maps(network), paths):
+    for file, outcome in files.predict_outputs(record, explained, paths):
         if isinstance(outcome, str):
             unread += 1
             echo(f"Error: {outcome}", err=True)
             continue
-        probabilities, class_maps = outcome
+        probabilities = outcome[0]
         row = _row(file, probabilities, names)
         if drawings:
             drawing = drawings / maps.picture_name(file)
             pixels = _read_pixels(file, record.inputs)
-            maps.draw(pixels, probabilities, class_maps, names, drawing)
+            maps.draw(pixels, probabilities, outcome[1], names, drawing)
             row["explanation"] = str(drawing)
         rows.append(row)
         if not as_json:
@@ -97,9 +100,9 @@ def _read_pixels(file: Path, settings: pipeline.Settings) -> np.ndarray:
 
 
 def _row(file: Path, probabilities: np.ndarray, class_names: list[str]) -> dict[str, Any]:
-    """What `--json` prints of a picture."""
-    pairs = zip(class_names, probabilities, strict=True)
-    shares = {name: round(float(value), 6) for name, value in pairs}
+    """What `--json` prints of a picture; of many classes, the most probable ones."""
+    told = predictions.told(probabilities)
+    shares = {class_names[i]: round(float(probabilities[i]), 6) for i in told}
     label = class_names[probabilities.argmax()]
     return {"file": str(file), "label": label, "probabilities": shares}
 

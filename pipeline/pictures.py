@@ -87,7 +87,9 @@ def read_image(path: str | os.PathLike[str], settings: Settings) -> np.ndarray:
 
 def spread(labels: np.ndarray, count: int) -> np.ndarray:
     """Positions of `count` images that take turns among the classes: int64 [count]."""
+    order = np.argsort(labels, kind="stable")
+    ranked = labels[order]
     turn = np.empty(len(labels), np.int64)
-    for label in np.unique(labels):
-        turn[labels == label] = np.arange((labels == label).sum())
+    # How many of its class come before an image.
+    turn[order] = np.arange(len(labels)) - np.searchsorted(ranked, ranked)
     return np.lexsort((labels, turn))[:count]

@@ -14,6 +14,8 @@ import typing
 from collections.abc import Iterable
 from typing import Any, Literal
 
+MOST_NAMED = 20  # items of a list that a message shows
+
 
 class InputError(ValueError):
     """Input that the user can mend.
@@ -150,6 +152,13 @@ def require(holds: bool, rule: str, received: object) -> None:
     """Raises InputError with the rule and the value unless the rule holds."""
     if not holds:
         raise InputError(f"{rule}. Received: {received!r}")
+
+
+def brief(value: object) -> str:
+    """A value as a message shows it: of a long list, the beginning."""
+    if not isinstance(value, list) or len(value) <= MOST_NAMED:
+        return str(value)
+    return f"{value[:MOST_NAMED]} and {len(value) - MOST_NAMED:,} more"
 
 
 @functools.cache

@@ -5,7 +5,7 @@ Its features and metadata are those that the builders write.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ SPLITS = {"train": 27, "validation": 7, "test": 10}
 
 
 class Tiny(tfds.core.GeneratorBasedBuilder):
-    """Three classes of noise, told apart by the colour channel that is brighter."""
+    """Classes of noise, told apart by the colour channel that is brighter."""
+
+    LABELS: Sequence[str] = CLASSES
+    IMAGES: Mapping[str, int] = SPLITS
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = (tfds.core.BuilderConfig(name="raw32"),)
@@ -29,7 +32,7 @@ class Tiny(tfds.core.GeneratorBasedBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         features = {
             "image": tfds.features.Tensor(shape=(None, None, 3), dtype=np.uint8, encoding="bytes"),
-            "label": tfds.features.ClassLabel(names=CLASSES),
+            "label": tfds.features.ClassLabel(names=self.LABELS),
             "filename": tfds.features.Text(),
         }
         metadata = {
@@ -46,15 +49,17 @@ class Tiny(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
-        return {split: self._generate_examples(split, images) for split, images in SPLITS.items()}
+        return {
+            split: self._generate_examples(split, images) for split, images in self.IMAGES.items()
+        }
 
     def _generate_examples(self, split: str, images: int) -> Iterator[tuple[str, dict[str, Any]]]:
         rng = np.random.default_rng(list(SPLITS).index(split))
         for number in range(images):
-            label = number % len(CLASSES)
+            label = number % len(self.LABELS)
             pixels = rng.integers(0, 160, (36, 36 + number % 5, 3), dtype=np.uint8)
-            pixels[..., 2 - label] += 90
-            name = f"{split}/{CLASSES[label]}-{number}.png"
+            pixels[..., 2 - label % 3] += 90
+            name = f"{split}/{self.LABELS[label]}-{number}.png"
             yield name, {"image": pixels, "label": label, "filename": name}
 
 

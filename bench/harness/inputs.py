@@ -103,7 +103,8 @@ def export_photos(
     """
     classes = pipeline.open(f"{dataset}/{storage}", data_dir=data_dir).class_names
     # Numbers, so that the order of the folders is that of the labels.
-    folders = [folder / f"{label:03d}-{title}" for label, title in enumerate(classes)]
+    digits = max(3, len(str(len(classes) - 1)))
+    folders = [folder / f"{label:0{digits}d}-{title}" for label, title in enumerate(classes)]
     for class_folder in folders:
         class_folder.mkdir(parents=True)
     examples = read_plain(dataset, storage, split=split, data_dir=data_dir)

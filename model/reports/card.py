@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..scores.predictions import MOST_CLASSES
 from ..training.record import Record
+
+ENDS = 10  # of more than `MOST_CLASSES` classes, the largest and the smallest that are shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +29,18 @@ class Card:
     counts: dict[str, list[int]]
     facts: dict[str, str]
     bad: list[dict[str, str]]
+
+    def rows(self, class_names: list[str]) -> list[tuple[str, list[int]]]:
+        """Images of a class by split; of many classes, the largest, the others, the smallest."""
+        by_class = zip(class_names, zip(*self.counts.values(), strict=True), strict=True)
+        rows = [(name, list(images)) for name, images in by_class]
+        if len(rows) <= MOST_CLASSES:
+            return rows
+        rows.sort(key=lambda row: -sum(row[1]))
+        between = [images for _, images in rows[ENDS:-ENDS]]
+        sums = [sum(images) for images in zip(*between, strict=True)]
+        middle = (f"{len(between):,} classes between", sums)
+        return [*rows[:ENDS], middle, *rows[-ENDS:]]
 
 
 def read_card(record: Record) -> Card:

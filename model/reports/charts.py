@@ -239,3 +239,18 @@ def reliability(calibration: Calibration) -> tuple[Chart, Chart]:
             "Images", "Images by confidence.", share, counts, "confidence", counted, bars=heights
         ),
     )
+
+
+def by_f1(values: Sequence[float]) -> Chart:
+    """Classes by their F1, in ten bins."""
+    classes, edges = np.histogram(values, bins=10, range=(0.0, 1.0))
+    share = value_axis(0.0, 1.0, text="{:.1f}".format, ticks=5)
+    counts = value_axis(0.0, float(classes.max()), text=plain, ticks=2)
+    bars, columns = [], []
+    for i in np.flatnonzero(classes):
+        left, number = float(edges[i]), int(classes[i])
+        high, start = counts.position(number), share.position(left)
+        bars.append(("held-out", start, 100 - high, 10.0, high))
+        mark = Mark("classes", "held-out", f"{number:,}", 100 - high)
+        columns.append(Column(start, 10.0, f"F1 {left:.1f} to {left + 0.1:.1f}", [mark]))
+    return Chart("Classes", "Classes by F1.", share, counts, "F1", columns, bars=bars)

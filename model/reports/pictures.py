@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import csv
 import dataclasses
 import io
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,6 +13,7 @@ from PIL import Image
 from sentiflow.pipeline import normalise
 
 from ..scores import maps
+from ..scores.predictions import Predictions
 from ..training.record import Record
 
 # How many, and how large: a whole report stays far below 3 MB.
@@ -25,25 +24,6 @@ VIEWS = 4  # epochs of these
 SIDE = 240  # pixels
 SHEET_SIDE = 150  # pixels
 QUALITY = 82
-
-
-@dataclasses.dataclass(frozen=True)
-class Predictions:
-    """The rows of `predictions-SPLIT.csv`."""
-
-    filenames: list[str]
-    labels: np.ndarray  # int64 [n]
-    probabilities: np.ndarray  # float64 [n, classes]
-
-    @property
-    def predicted(self) -> np.ndarray:
-        """The class with the highest probability: int64 [n]."""
-        return self.probabilities.argmax(axis=1)
-
-    @property
-    def confidence(self) -> np.ndarray:
-        """The probability of that class: float64 [n]."""
-        return self.probabilities.max(axis=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,21 +38,10 @@ class Photo:
     map: str  # data URI
 
 
-def read_predictions(path: Path, class_names: list[str]) -> Predictions:
-    """Reads what `model.evaluate` wrote."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    labels = np.array([class_names.index(row["label"]) for row in rows], np.int64)
-    values = [[float(row[name]) for name in class_names] for row in rows]
-    return Predictions(
-        [row["filename"] for row in rows], labels, np.array(values).reshape(-1, len(class_names))
-    )
-
-
 def most_confident(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
     """Positions of every class's surest right answer, and of the surest wrong ones, in order."""
     order = np.argsort(-predictions.confidence, kind="stable")
-    correct = predictions.predicted[order] == predictions.labels[order]
+    correct = predictions.correct[order]
     right = order[correct]
     _, first = np.unique(predictions.labels[right], return_index=True)
     return right[np.sort(first)][:RIGHT], order[~correct][:WRONG]

@@ -13,6 +13,7 @@ from matplotlib.ticker import PercentFormatter
 
 from sentiflow.files import write_atomically
 
+from ..scores.confusion import Table
 from .charts import Chart
 
 # By role, as in the page's style sheet on paper.
@@ -73,31 +74,31 @@ def _draw(chart: Chart, axes: Axes) -> None:
         axes.legend(handles, list(chart.legend), frameon=False)
 
 
-def draw_confusion(matrix: np.ndarray, class_names: list[str], path: Path, *, title: str) -> None:
+def draw_confusion(table: Table, path: Path, *, title: str) -> None:
     """Confusion matrix as PNG: colours and percentages are shares of the true class.
 
     The counts stand below the percentages.
 
     Args:
-        matrix: int [classes, classes], rows are the true classes.
-        class_names: names of the classes.
+        table: what is shown of the matrix.
         path: file to write.
         title: line above the picture.
     """
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    side = 2.4 + 0.8 * len(class_names)
-    figure = Figure(figsize=(side + 0.9, side), layout="constrained")
+    shares = table.images / np.maximum(table.images.sum(axis=1, keepdims=True), 1)
+    height, width = (2.4 + 0.8 * len(names) for names in (table.rows, table.columns))
+    figure = Figure(figsize=(width + 0.9, height), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
-        text = f"{share:.0%}\n{matrix[row, column]}" if share else "0"
+        text = f"{share:.0%}\n{table.images[row, column]}" if share else "0"
         color = "white" if share > 0.55 else "black" if share else COLORS["train"]
         axes.text(column, row, text, ha="center", va="center", fontsize=9, color=color)
-    ticks = range(len(class_names))
-    axes.set_xticks(ticks, class_names, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(ticks, class_names)
+    columns, rows = range(len(table.columns)), range(len(table.rows))
+    axes.set_xticks(columns, table.columns, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(rows, table.rows)
     axes.set(xlabel="predicted", ylabel="true")
-    figure.suptitle(title, fontsize=11)  # of the figure, which is wider than the axes
+    # Of the figure, which is wider than the axes.
+    figure.suptitle("\n".join(filter(None, (title, table.note))), fontsize=11)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, format=PercentFormatter(1, decimals=0))

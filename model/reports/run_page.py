@@ -18,8 +18,9 @@ from scipy.stats import binomtest
 from sentiflow import pipeline
 from sentiflow.pipeline import InputError
 
-from ..scores import metrics
+from ..scores import confusion, metrics
 from ..scores.metrics import Scores
+from ..scores.predictions import MOST_CLASSES, Predictions, read_predictions
 from ..scores.split import Evaluation
 from ..settings import TrainSettings
 from ..training.checkpoint import load
@@ -28,9 +29,8 @@ from ..training.record import RESUMABLE, Record, read_record
 from . import card, charts, pictures
 from .page import percent, write_page
 
-MOST_CLASSES = 30  # of a confusion matrix that can be read
 MOST_BAD = 20  # files that are listed
-MOST_CONFUSIONS = 4
+WEAKEST = 20  # classes whose precision and recall are shown, of more than `MOST_CLASSES`
 
 # Waiting for input below this share of the time is no bottleneck.
 NEGLIGIBLE_WAITING = 0.02
@@ -62,7 +62,7 @@ def write_run(folder: Path, *, network: keras.Model | None = None) -> Path:
             f"{folder} holds an unfinished run: it has not been evaluated. Resume it first."
         ) from None
     names = evaluation.class_names
-    predictions = pictures.read_predictions(folder / f"predictions-{split}.csv", names)
+    predictions = read_predictions(folder / f"predictions-{split}.csv", names)
     facts = {
         "name": folder.resolve().name,
         "split": split,
@@ -72,11 +72,11 @@ def write_run(folder: Path, *, network: keras.Model | None = None) -> Path:
         "train": record.train,
         "environment": _environment(record),
         "settings": compare_settings(record),
-        "most_classes": MOST_CLASSES,
         "most_bad": MOST_BAD,
     }
     facts |= _of_history(record, history)
-    facts |= _of_scores(evaluation.scores, names, predictions)
+    facts |= _of_scores(evaluation.scores, predictions)
+    facts |= _of_classes(evaluation.scores, names)
     facts |= _of_dataset(folder, record, network, predictions, split)
     return write_page(folder, "run", facts)
 
@@ -132,49 +132,35 @@ def _bottleneck(waiting: float) -> str:
     )
 
 
-def _of_scores(
-    scores: Scores, class_names: list[str], predictions: pictures.Predictions
-) -> dict[str, Any]:
-    matrix = np.array(scores.confusion_matrix)
-    images = int(matrix.sum())
+def _of_scores(scores: Scores, predictions: Predictions) -> dict[str, Any]:
+    matrix = scores.confusion_matrix
+    right = int(matrix.diagonal().sum())
     # Wilson: "Probable Inference, the Law of Succession, and Statistical Inference", JASA 22, 1927.
-    interval = binomtest(int(np.trace(matrix)), images).proportion_ci(0.95, method="wilson")
-    calibration = metrics.calibration(predictions.probabilities, predictions.labels)
+    interval = binomtest(right, scores.images).proportion_ci(0.95, method="wilson")
+    calibration = metrics.calibration(predictions)
     return {
         "interval": (float(interval.low), float(interval.high)),
-        "chance": float(matrix.sum(axis=1).max() / images),
-        "guessing_loss": math.log(len(matrix)),
-        "confusions": confusions(matrix, class_names),
+        "chance": float(matrix.sum(axis=1).max() / scores.images),
+        "guessing_loss": math.log(matrix.shape[0]),
         "belief": _belief(float(predictions.confidence.mean()), scores.accuracy),
         "reliability": charts.reliability(calibration),
     }
 
 
-@dataclasses.dataclass(frozen=True)
-class Confusion:
-    """A class, what it was taken for, how often, and of how many images of the class."""
-
-    label: str
-    predicted: str
-    images: int
-    of: int
-
-
-def confusions(matrix: np.ndarray, class_names: list[str]) -> list[Confusion]:
-    """The most frequent mistakes, the most frequent first.
-
-    Args:
-        matrix: int [classes, classes], rows are the true classes.
-        class_names: by label.
-    """
-    wrong = matrix * ~np.eye(len(matrix), dtype=bool)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]
-    cells = [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, matrix.shape), strict=True)]
-    return [
-        Confusion(class_names[i], class_names[j], int(wrong[i, j]), int(matrix[i].sum()))
-        for i, j in cells
-        if wrong[i, j]
-    ]
+def _of_classes(scores: Scores, class_names: list[str]) -> dict[str, Any]:
+    """Confusion matrix and figures by class; of many classes, the most confused and weakest."""
+    facts = {
+        "confusions": confusion.confusions(scores.confusion_matrix, class_names),
+        "matrix": confusion.table(scores.confusion_matrix, class_names),
+        "rows": list(scores.per_class.items()),
+        "by_f1": None,
+    }
+    if len(class_names) <= MOST_CLASSES:
+        return facts
+    rows = [row for row in scores.per_class.items() if row[1]["support"]]
+    rows.sort(key=lambda row: (row[1]["f1-score"], -row[1]["support"]))
+    by_f1 = charts.by_f1([row["f1-score"] for _, row in rows])
+    return facts | {"rows": rows[:WEAKEST], "by_f1": by_f1}
 
 
 def _belief(confidence: float, accuracy: float) -> str:
@@ -238,7 +224,7 @@ def _of_dataset(
     folder: Path,
     record: Record,
     network: keras.Model | None,
-    predictions: pictures.Predictions,
+    predictions: Predictions,
     split: str,
 ) -> dict[str, Any]:
     """Pictures, contact sheet and card; or, in `absent`, why there are none."""

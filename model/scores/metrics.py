@@ -1,14 +1,21 @@
-"""Measures of a classifier, from its probabilities for every image."""
+"""Measures of a classifier, from what it says of every image."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
-from sklearn.metrics import classification_report, confusion_matrix
+from scipy.sparse import csr_array
+from sklearn.metrics import classification_report, precision_recall_fscore_support
+
+from . import confusion
+from .predictions import Predictions
 
 # Bins of the calibration error in Guo et al. (2017), section 5.
 CALIBRATION_BINS = 15
+
+OF_CLASS = ("precision", "recall", "f1-score", "support")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,18 +38,15 @@ class Calibration:
         )
 
 
-def calibration(
-    probabilities: np.ndarray, labels: np.ndarray, *, bins: int = CALIBRATION_BINS
-) -> Calibration:
+def calibration(predictions: Predictions, *, bins: int = CALIBRATION_BINS) -> Calibration:
     """Sorts images into the bins (0, 1/bins], ..., (1 - 1/bins, 1] of confidence.
 
     Args:
-        probabilities: float [n, classes].
-        labels: int [n].
+        predictions: of the images.
         bins: number of bins.
     """
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    correct = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    confidence = predictions.confidence.astype(np.float64)
+    correct = predictions.correct.astype(np.float64)
     bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     images = np.bincount(bin_of, minlength=bins)
     divisor = np.maximum(images, 1)
@@ -63,7 +67,7 @@ class Figures:
     expected_calibration_error: float
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Scores:
     """All figures of an evaluation, every image counted once.
 
@@ -74,7 +78,7 @@ class Scores:
         macro_f1: mean of the classes' F1.
         expected_calibration_error: see `Calibration.error`.
         per_class: precision, recall, f1-score and support by class name.
-        confusion_matrix: images, rows being the true classes.
+        confusion_matrix: images, rows being the true classes; see `confusion.count`.
     """
 
     images: int
@@ -83,52 +87,60 @@ class Scores:
     macro_f1: float
     expected_calibration_error: float
     per_class: dict[str, dict[str, float]]
-    confusion_matrix: list[list[int]]
+    confusion_matrix: csr_array
 
     @property
     def figures(self) -> Figures:
         """The four figures that sum it up."""
         return Figures(self.accuracy, self.loss, self.macro_f1, self.expected_calibration_error)
 
+    def as_json(self) -> dict[str, Any]:
+        """A JSON object: the fields, the matrix as `confusion.as_json` has it."""
+        values = dict(vars(self))
+        return values | confusion.as_json(values.pop("confusion_matrix"))
 
-def score(probabilities: np.ndarray, labels: np.ndarray, class_names: list[str]) -> Scores:
+    @classmethod
+    def read(cls, values: dict[str, Any]) -> Scores:
+        """The scores that a JSON object makes; keys of something else are left out."""
+        names = [field.name for field in dataclasses.fields(cls)][:-1]
+        matrix = confusion.from_json(values, len(values["per_class"]))
+        return cls(**{name: values[name] for name in names}, confusion_matrix=matrix)
+
+
+def score(predictions: Predictions, class_names: list[str]) -> Scores:
     """Scores a classifier.
 
     Args:
-        probabilities: float [n, classes], n at least 1.
-        labels: int [n].
+        predictions: of at least one image.
         class_names: names of the classes.
     """
-    predicted = probabilities.argmax(axis=1)
-    indices = range(len(class_names))
-    report = classification_report(
-        labels,
-        predicted,
-        labels=indices,
-        target_names=class_names,
-        output_dict=True,
-        zero_division=0,
+    labels, predicted = predictions.labels, predictions.predicted
+    classes = len(class_names)
+    columns = precision_recall_fscore_support(
+        labels, predicted, labels=range(classes), zero_division=0
     )
-    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    of_label = predictions.of_label.astype(np.float64)
     return Scores(
         images=len(labels),
-        accuracy=float(np.mean(predicted == labels)),
+        accuracy=float(np.mean(predictions.correct)),
         # Keras bounds probabilities by the same epsilon.
-        loss=float(-np.mean(np.log(np.clip(of_truth, 1e-7, 1.0)))),
-        macro_f1=float(report["macro avg"]["f1-score"]),
-        expected_calibration_error=calibration(probabilities, labels).error,
+        loss=float(-np.mean(np.log(np.clip(of_label, 1e-7, 1.0)))),
+        macro_f1=float(np.mean(columns[2])),
+        expected_calibration_error=calibration(predictions).error,
         per_class={
-            name: {key: float(value) for key, value in report[name].items()} for name in class_names
+            name: dict(zip(OF_CLASS, map(float, row), strict=True))
+            for name, row in zip(class_names, rows, strict=True)
         },
-        confusion_matrix=confusion_matrix(labels, predicted, labels=indices).tolist(),
+        confusion_matrix=confusion.count(labels, predicted, classes),
     )
 
 
-def report(probabilities: np.ndarray, labels: np.ndarray, class_names: list[str]) -> str:
+def report(predictions: Predictions, class_names: list[str]) -> str:
     """scikit-learn's classification report as text."""
     return classification_report(
-        labels,
-        probabilities.argmax(axis=1),
+        predictions.labels,
+        predictions.predicted,
         labels=range(len(class_names)),
         target_names=class_names,
         digits=4,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
+import functools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +18,12 @@ from sentiflow.files import write_atomically, write_json
 
 from ..reports import charts, plots
 from ..training.record import Record
-from . import metrics
+from . import confusion, metrics
 from .metrics import Scores
+from .predictions import Predictions
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
     """What `evaluation-SPLIT.json` holds.
 
@@ -43,8 +45,8 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """The file's JSON object."""
-        values = dataclasses.asdict(self)
-        return values | values.pop("scores")
+        values = dict(vars(self))
+        return values | values.pop("scores").as_json()
 
     @classmethod
     def read(cls, path: Path) -> Evaluation:
@@ -54,9 +56,8 @@ class Evaluation:
             FileNotFoundError: it is not there.
         """
         values = json.loads(path.read_text())
-        names = [field.name for field in dataclasses.fields(Scores)]
-        scores = Scores(**{name: values.pop(name) for name in names})
-        return cls(**values, scores=scores)
+        names = [field.name for field in dataclasses.fields(cls)][:-1]
+        return cls(**{name: values[name] for name in names}, scores=Scores.read(values))
 
 
 def evaluate(
@@ -79,20 +80,20 @@ def evaluate(
         views: how many views of an image are averaged, if not the run's own number.
     """
     views = views or record.train.views
-    probabilities, labels = predict_split(record, network, split=split, views=views)
+    predictions = predict_split(record, network, split=split, views=views)
     names = record.dataset.class_names
-    scores = metrics.score(probabilities, labels, names)
+    scores = metrics.score(predictions, names)
     evaluation = Evaluation(record.dataset.name, split, model, views, names, scores)
     suffix = file_suffix(record, evaluation)
     write_json(folder / f"evaluation-{suffix}.json", evaluation.as_json())
     write_json(
         folder / f"confusion-{suffix}.json",
-        {"class_names": names, "confusion_matrix": scores.confusion_matrix},
+        {"class_names": names} | confusion.as_json(scores.confusion_matrix),
     )
-    report = metrics.report(probabilities, labels, names)
+    report = metrics.report(predictions, names)
     write_atomically(folder / f"report-{suffix}.txt", lambda target: target.write_text(report))
-    _write_predictions(folder / f"predictions-{suffix}.csv", record, split, probabilities, labels)
-    _draw(folder, suffix, evaluation, metrics.calibration(probabilities, labels))
+    predictions.write(folder / f"predictions-{suffix}.csv", names)
+    _draw(folder, suffix, evaluation, metrics.calibration(predictions))
     return evaluation
 
 
@@ -102,9 +103,8 @@ def _draw(
     scores = evaluation.scores
     accuracy = f"accuracy {scores.accuracy:.1%} of {scores.images} images"
     title = f"{evaluation.dataset}, {evaluation.split}\n{accuracy}"
-    matrix = np.array(scores.confusion_matrix)
-    confusion = folder / f"confusion-{suffix}.png"
-    plots.draw_confusion(matrix, evaluation.class_names, confusion, title=title)
+    table = confusion.table(scores.confusion_matrix, evaluation.class_names)
+    plots.draw_confusion(table, folder / f"confusion-{suffix}.png", title=title)
     error = f"{title}\nexpected calibration error {calibration.error:.3f}"
     diagram = charts.reliability(calibration)
     plots.draw_charts(diagram, folder / f"calibration-{suffix}.png", title=error, stacked=True)
@@ -125,24 +125,30 @@ def file_suffix(record: Record, evaluation: Evaluation) -> str:
 
 def predict_split(
     record: Record, network: keras.Model, *, split: str, views: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities, float32 [n, classes], and labels, int32 [n], in the order of the file names.
+) -> Predictions:
+    """What the network says of a split, in the order of the file names.
 
     The first view of an image is its center crop, the second the mirror image of that; then come
-    random crops, each followed by its mirror image. Probabilities are the mean over the views, by
-    default as many as the run evaluates.
+    random crops, each followed by its mirror image. Probabilities, float32, are the mean over the
+    views, by default as many as the run evaluates.
     """
-    views = views or record.train.views
-    total: Any = np.float32(0)
-    labels = np.empty(0)
-    for crop in range((views + 1) // 2):
-        mirrored = 2 * crop + 1 < views
-        with record.data.naming_damage():
-            batches = evaluation_batches(record, split=split, crop=crop).as_numpy_iterator()
-            pairs = [(_predict(network, images, mirrored), truth) for images, truth in batches]
-        probabilities, labels = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-        total = total + probabilities
-    return total / np.float32(views), labels
+    batches = _mean_batches(record, network, split=split, views=views or record.train.views)
+    with record.data.naming_damage():
+        return Predictions.of(record.data.files(split, _evaluation_inputs(record)), batches)
+
+
+def _mean_batches(
+    record: Record, network: keras.Model, *, split: str, views: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Mean probabilities over the views, float32 [b, classes], and labels, int32 [b]."""
+    crops = range((views + 1) // 2)
+    streams = [evaluation_batches(record, split=split, crop=crop) for crop in crops]
+    for batches in zip(*(stream.as_numpy_iterator() for stream in streams), strict=True):
+        parts = [
+            _predict(network, images, 2 * crop + 1 < views)
+            for crop, (images, _) in enumerate(batches)
+        ]
+        yield functools.reduce(np.add, parts) / np.float32(views), batches[0][1]
 
 
 def _predict(network: keras.Model, images: np.ndarray, mirrored: bool) -> np.ndarray:
@@ -173,24 +179,6 @@ def evaluation_batches(
 
 def _evaluation_inputs(record: Record) -> pipeline.Settings:
     return dataclasses.replace(record.inputs, crop="center", last_batch="keep", cache="none")
-
-
-def _write_predictions(
-    path: Path, record: Record, split: str, probabilities: np.ndarray, labels: np.ndarray
-) -> None:
-    """One row an image: file name, true class, predicted class, the probability of every class."""
-    names = record.dataset.class_names
-    files = record.data.files(split, _evaluation_inputs(record))
-
-    def write(target: Path) -> None:
-        with target.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["filename", "label", "predicted", *names])
-            for name, label, row in zip(files, labels, probabilities, strict=True):
-                shares = [f"{value:.6f}" for value in row]
-                writer.writerow([name, names[label], names[row.argmax()], *shares])
-
-    write_atomically(path, write)
 
 
 def summary(evaluation: Evaluation) -> str:

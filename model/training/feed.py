@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from sentiflow import pipeline
@@ -83,14 +82,14 @@ def training_batches(record: Record, *, epoch: int) -> tf.data.Dataset:
         return batches
     return targets.attach(
         batches,
-        target_rows(record),
+        target_table(record),
         mixup=settings.mixup,
         seed=record.inputs.seed,
         step=epoch * steps_per_epoch(record),
     )
 
 
-def target_rows(record: Record) -> np.ndarray:
-    """The target vector of every label, float32 [classes, classes]."""
+def target_table(record: Record) -> targets.Table:
+    """The target vector of every label."""
     labels = record.data.labels("train", record.inputs)
     return targets.table(record.train, labels, record.dataset.class_names)

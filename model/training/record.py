@@ -25,7 +25,7 @@ import keras
 
 from sentiflow import machine, pipeline
 from sentiflow.files import write_json
-from sentiflow.pipeline import InputError
+from sentiflow.options import InputError, brief
 
 from ..settings import TrainSettings
 
@@ -192,7 +192,7 @@ def require_same(old: Record, new: Record) -> None:
             received = getattr(after, field.name)
             if received != started:
                 raise InputError(
-                    f"The run was started with {field.name}={started} and cannot be resumed "
+                    f"The run was started with {field.name}={brief(started)} and cannot be resumed "
                     "otherwise; leave the option out, or start another run with another --out. "
-                    f"Received: {field.name}={received}"
+                    f"Received: {field.name}={brief(received)}"
                 )

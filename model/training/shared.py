@@ -16,7 +16,7 @@ from ..networks.device import OnDevice
 from ..networks.heads import Branches
 from ..scores.split import evaluation_batches
 from . import loop, recipe, stepping
-from .feed import feed, target_rows
+from .feed import feed, target_table
 from .groups import Job
 from .progress import Progress, epoch_row
 from .record import Record
@@ -36,8 +36,8 @@ class Head:
         self.network, self.history = open_run(job.out, job.record, shared)
         if job.record.train.standardise:
             shared.statistics = self.network.get_layer(network.STANDARDISED).get_weights()
-        rows = None if are_plain(job.record.train) else target_rows(job.record)
-        self.stepper = stepping.stepper(self._compiled(), job.batch_size, rows)
+        table = None if are_plain(job.record.train) else target_table(job.record)
+        self.stepper = stepping.stepper(self._compiled(), job.batch_size, table)
 
     def _compiled(self) -> keras.Model:
         head = network.head_of(self.network)

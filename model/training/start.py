@@ -18,6 +18,8 @@ from .feed import steps_per_epoch
 from .history import EpochRow
 from .record import Environment, Record, is_run, read_record, require_same, write_record
 
+MOST_OF_GAP = 1000  # classes, from which on a word on the head `gap` is due
+
 
 def prepare(settings: TrainSettings, inputs: pipeline.Settings, *, out: Path) -> Record:
     """What a run will be; nothing is written.
@@ -121,16 +123,22 @@ def build_model(
 
 
 def describe(record: Record, model: keras.Model) -> list[str]:
-    """Two lines on what is trained on what."""
+    """Lines on what is trained on what."""
     dataset = record.dataset
     environment = record.environment
     splits = ", ".join(f"{name} {images}" for name, images in dataset.splits.items())
     has_validation = record.held_out_split == "validation"
     note = "" if has_validation else " (no validation split: test is evaluated every epoch)"
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    return [
+    lines = [
         f"{dataset.name}: {len(dataset.class_names)} classes; images: {splits}{note}",
         f"{record.train.backbone} ({record.train.weights} weights) + {record.train.head} head: "
         f"{model.count_params():,} parameters, {trained:,} trained; "
         f"{environment.backend}, {environment.precision}, {environment.device}",
     ]
+    if record.train.head == "gap" and len(dataset.class_names) > MOST_OF_GAP:
+        lines.append(
+            "the dense layer of the head gap grows with the square of the classes; "
+            "--head linear does not"
+        )
+    return lines

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
+
+from .targets import Table
 
 
 def forward(model: keras.Model) -> Callable[[Any], Any]:
@@ -35,10 +36,10 @@ def forward(model: keras.Model) -> Callable[[Any], Any]:
     return lambda batch: compiled([variable.value for variable in model.variables], batch)
 
 
-def stepper(model: keras.Model, batch_size: int, rows: np.ndarray | None = None) -> Stepper:
+def stepper(model: keras.Model, batch_size: int, table: Table | None = None) -> Stepper:
     """A `Stepper` for the backend that Keras runs on; the arguments are its own."""
     kind = JaxStepper if keras.backend.backend() == "jax" else Stepper
-    return kind(model, batch_size, rows)
+    return kind(model, batch_size, table)
 
 
 class Stepper:
@@ -47,14 +48,13 @@ class Stepper:
     Args:
         model: compiled; from features to what its loss understands.
         batch_size: images in an update.
-        rows: the target vector of each label in training, float32 [classes, classes]; None to train
-            on labels.
+        table: the target vector of each label in training; None to train on labels.
     """
 
-    def __init__(self, model: keras.Model, batch_size: int, rows: np.ndarray | None = None) -> None:
+    def __init__(self, model: keras.Model, batch_size: int, table: Table | None = None) -> None:
         self.model = model
         self.batch_size = batch_size
-        self.rows = rows
+        self.table = table
         self._compile()
 
     def _compile(self) -> None:
@@ -92,7 +92,7 @@ class Stepper:
         self.model.train_step((batch[0], self._targets(batch[1])))
 
     def _targets(self, labels: Any) -> Any:
-        return labels if self.rows is None else keras.ops.take(self.rows, labels, axis=0)
+        return labels if self.table is None else self.table.vectors(labels, ops=keras.ops)
 
 
 class JaxStepper(Stepper):

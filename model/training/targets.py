@@ -7,6 +7,7 @@ cross-entropy for labels as they are.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -14,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
-from sentiflow.pipeline import InputError
+from sentiflow.options import InputError, brief
 
 from ..settings import TrainSettings
 
@@ -41,7 +42,35 @@ def are_plain(settings: TrainSettings) -> bool:
     return not settings.label_smoothing and not settings.mixup and settings.class_weights == "none"
 
 
-def table(settings: TrainSettings, labels: np.ndarray, class_names: list[str]) -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """The target vector of every label, before mixing, without a row for each.
+
+    Attributes:
+        on: what stands at the label's own place: float32 [classes], by label.
+        off: what stands at all others: float32 [classes], by label.
+    """
+
+    on: np.ndarray
+    off: np.ndarray
+
+    def vectors(self, labels: Any, *, ops: Any) -> Any:
+        """The target vectors of labels.
+
+        Args:
+            labels: int [b].
+            ops: `keras.ops` or `tf`.
+
+        Returns:
+            float32 [b, classes].
+        """
+        take = ops.gather if ops is tf else ops.take
+        on, off = (take(values, labels)[:, None] for values in (self.on, self.off))
+        classes = np.arange(len(self.on), dtype=np.int32)
+        return ops.where(ops.equal(ops.cast(labels, "int32")[:, None], classes), on, off)
+
+
+def table(settings: TrainSettings, labels: np.ndarray, class_names: list[str]) -> Table:
     """The target vector of every label, before mixing.
 
     Label smoothing as in Szegedy et al., "Rethinking the Inception Architecture for Computer
@@ -54,32 +83,27 @@ def table(settings: TrainSettings, labels: np.ndarray, class_names: list[str]) -
         labels: int [n], of all training images.
         class_names: names of the classes.
 
-    Returns:
-        float32 [classes, classes], a row for each label.
-
     Raises:
         InputError: a class to balance has no image.
     """
     classes = len(class_names)
     share = settings.label_smoothing
-    rows = (1 - share) * np.eye(classes) + share / classes
+    weights = np.ones(classes)
     if settings.class_weights == "balanced":
-        missing = [
-            name
-            for name, count in zip(class_names, np.bincount(labels, minlength=classes), strict=True)
-            if not count
-        ]
+        counts = np.bincount(labels, minlength=classes)
+        missing = [name for name, count in zip(class_names, counts, strict=True) if not count]
         if missing:
             raise InputError(
                 "class_weights must be none where a class has no training image. "
-                f"Received: {missing}"
+                f"Received: {brief(missing)}"
             )
-        rows *= compute_class_weight("balanced", classes=np.arange(classes), y=labels)[:, None]
-    return rows.astype(np.float32)
+        weights = compute_class_weight("balanced", classes=np.arange(classes), y=labels)
+    on, off = (1 - share) + share / classes, share / classes
+    return Table((on * weights).astype(np.float32), (off * weights).astype(np.float32))
 
 
 def attach(
-    batches: tf.data.Dataset, rows: np.ndarray, *, mixup: float, seed: int, step: int
+    batches: tf.data.Dataset, table: Table, *, mixup: float, seed: int, step: int
 ) -> tf.data.Dataset:
     """Gives batches their target vectors, and mixes them.
 
@@ -90,7 +114,7 @@ def attach(
 
     Args:
         batches: of `pipeline.load`: (images, labels) or (images, labels, mask).
-        rows: what `table` gave.
+        table: of the labels.
         mixup: alpha; 0: never.
         seed: of the run.
         step: number of the first batch in the run.
@@ -101,7 +125,7 @@ def attach(
 
     def one(number: tf.Tensor, element: tuple[Any, ...]) -> tuple[Any, ...]:
         images, labels, *mask = element
-        vectors = tf.gather(rows, labels)
+        vectors = table.vectors(labels, ops=tf)
         if mixup:
             share = _shares(
                 tf.shape(labels), mixup, tf.stack([tf.constant(seed, tf.int64), number])

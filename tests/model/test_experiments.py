@@ -66,8 +66,8 @@ def test_every_run_has_a_row_and_an_ordinary_folder(finished):
             == row["learning_rate"]
             == {1: 0.05, 2: 0.01}[row["experiment"]]
         )
-        probabilities, labels = split.predict_split(record, network, split=row["split"])
-        assert row["accuracy"] == np.mean(probabilities.argmax(axis=1) == labels)
+        predictions = split.predict_split(record, network, split=row["split"])
+        assert row["accuracy"] == np.mean(predictions.correct)
         assert (row["split"], row["images"], row["dataset_images"]) == ("test", 10, 44)
     # Two seeds; the second experiment rides along with the first.
     assert (

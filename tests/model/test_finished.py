@@ -20,7 +20,8 @@ from run_files import history
 from sentiflow.model import evaluate, predict
 from sentiflow.model.networks import backbones
 from sentiflow.model.reports import charts, plots
-from sentiflow.model.scores import files, metrics, split
+from sentiflow.model.scores import confusion, files, metrics, split
+from sentiflow.model.scores.predictions import Predictions
 from sentiflow.model.training import checkpoint
 from sentiflow.model.training.record import METRICS, SETTINGS
 from sentiflow.pipeline import InputError
@@ -81,8 +82,8 @@ def test_best_is_the_epoch_with_the_lowest_val_loss(finished):
     best = 1 + int(np.argmin([row["val_loss"] for row in history(out)]))
     assert json.loads((out / METRICS).read_text())["best_epoch"] == best
     record, model = checkpoint.load(out, model="best")
-    probabilities, labels = split.predict_split(record, model, split="validation")
-    loss = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
+    predictions = split.predict_split(record, model, split="validation")
+    loss = -np.log(predictions.of_label).mean()
     assert loss == pytest.approx(history(out)[best - 1]["val_loss"], abs=1e-5)
 
 
@@ -166,12 +167,13 @@ def test_no_title_is_cut_off(tmp_path, monkeypatch):
     title = "emotionroi/jpeg256, validation\naccuracy 100.0% of 1980 images"
     rng = np.random.default_rng(0)
     probabilities, labels = rng.dirichlet(np.ones(2), 50), rng.integers(0, 2, 50)
-    calibration = metrics.calibration(probabilities, labels)
+    predictions = Predictions.of([""] * 50, [(probabilities, labels)])
+    calibration = metrics.calibration(predictions)
     diagram = charts.reliability(calibration)
     plots.draw_charts(diagram, tmp_path / "calibration.png", title=title, stacked=True)
-    matrix = np.eye(2, dtype=int)
     names = ["negative", "positive"]
-    plots.draw_confusion(matrix, names, tmp_path / "confusion.png", title=title)
+    table = confusion.Table(names, names, np.eye(2, dtype=int))
+    plots.draw_confusion(table, tmp_path / "confusion.png", title=title)
     assert len(figures) == 2
     for figure, _ in figures:
         canvas = FigureCanvasAgg(figure)

@@ -130,8 +130,8 @@ def test_training_reports_the_loss_that_it_lowers_and_validation_the_plain_one(s
     assert row.loss == pytest.approx(
         -(np.concatenate(labels) * np.log(p)).sum(axis=1).mean(), rel=1e-4
     )
-    p, labels = split.predict_split(record, model, split="validation")
-    assert row.val_loss == pytest.approx(-np.log(p[np.arange(7), labels]).mean(), rel=1e-4)
+    predictions = split.predict_split(record, model, split="validation")
+    assert row.val_loss == pytest.approx(-np.log(predictions.of_label).mean(), rel=1e-4)
 
 
 def test_views_are_the_center_crop_its_mirror_image_and_random_crops(settings, tmp_path):
@@ -143,9 +143,9 @@ def test_views_are_the_center_crop_its_mirror_image_and_random_crops(settings, t
     views = [center, center[:, :, ::-1], crops, crops[:, :, ::-1]]
     for count in (1, 2, 3, 4):
         expected = np.mean([model.predict_on_batch(view) for view in views[:count]], axis=0)
-        probabilities, labels = split.predict_split(record, model, split="validation", views=count)
-        np.testing.assert_allclose(probabilities, expected, atol=1e-6)
-        np.testing.assert_array_equal(labels, truth)
+        predictions = split.predict_split(record, model, split="validation", views=count)
+        np.testing.assert_allclose(predictions.by_class, expected, atol=1e-6)
+        np.testing.assert_array_equal(predictions.labels, truth)
 
 
 @pytest.mark.on_one_backend

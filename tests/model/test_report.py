@@ -10,10 +10,12 @@ import report_samples
 import tiny_dataset
 from click.testing import CliRunner
 from PIL import Image
+from scipy.sparse import csr_array
 
 from sentiflow.model import report
 from sentiflow.model.reports import card, charts, comparison, page, pictures, results, run_page
-from sentiflow.model.scores import maps, metrics
+from sentiflow.model.scores import confusion, maps, metrics
+from sentiflow.model.scores.predictions import Predictions, read_predictions
 from sentiflow.model.training import checkpoint
 from sentiflow.model.training.record import SETTINGS, read_record
 from sentiflow.pipeline import InputError
@@ -72,7 +74,7 @@ def test_the_dataset_card_counts_and_lists(run_report):
 def test_pictures_are_those_of_the_predictions(folder):
     """Every picture has the colour of its true class, however it was predicted."""
     record, network = checkpoint.load(folder)
-    predictions = pictures.read_predictions(folder / "predictions-test.csv", tiny_dataset.CLASSES)
+    predictions = read_predictions(folder / "predictions-test.csv", tiny_dataset.CLASSES)
     right, wrong = pictures.most_confident(predictions)
     correct = predictions.predicted == predictions.labels
     assert len(right)
@@ -148,11 +150,11 @@ def test_left_out_files_are_listed_and_escaped(folder, tmp_path, monkeypatch):
 
 def test_confusions_are_the_most_frequent_mistakes():
     matrix = np.array([[5, 0, 2], [3, 4, 0], [0, 1, 9]])
-    found = run_page.confusions(matrix, ["a", "b", "c"])
+    found = confusion.confusions(csr_array(matrix), ["a", "b", "c"])
     assert found == [
-        run_page.Confusion("b", "a", 3, 7),
-        run_page.Confusion("a", "c", 2, 7),
-        run_page.Confusion("c", "b", 1, 10),
+        confusion.Confusion("b", "a", 3, 7),
+        confusion.Confusion("a", "c", 2, 7),
+        confusion.Confusion("c", "b", 1, 10),
     ]
 
 
@@ -176,9 +178,9 @@ def test_a_curve_runs_where_its_values_say():
 
 def test_the_reliability_diagram_stands_on_the_bins():
     probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.45, 0.55]])
-    above, below = charts.reliability(
-        metrics.calibration(probabilities, np.array([0, 1, 1]), bins=10)
-    )
+    batches = [(probabilities, np.array([0, 1, 1]))]
+    predictions = Predictions.of(["a", "b", "c"], batches)
+    above, below = charts.reliability(metrics.calibration(predictions, bins=10))
     assert above.bars == [
         ("held-out", 50.0, 0.0, 10.0, 100.0),
         ("held-out", 90.0, 50.0, 10.0, 50.0),
@@ -244,7 +246,7 @@ def test_damaged_results_are_refused(experiments, tmp_path):
 def test_predictions_are_read_back(folder):
     with (folder / "predictions-test.csv").open() as file:
         rows = list(csv.reader(file))[1:]
-    predictions = pictures.read_predictions(folder / "predictions-test.csv", tiny_dataset.CLASSES)
+    predictions = read_predictions(folder / "predictions-test.csv", tiny_dataset.CLASSES)
     assert predictions.filenames == [row[0] for row in rows]
     assert [tiny_dataset.CLASSES[i] for i in predictions.labels] == [row[1] for row in rows]
     assert [tiny_dataset.CLASSES[i] for i in predictions.predicted] == [row[2] for row in rows]

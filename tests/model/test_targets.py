@@ -14,13 +14,20 @@ from sentiflow.pipeline import InputError
 NAMES = tiny_dataset.CLASSES
 
 
+def target_vectors(settings, labels, *, of=None):
+    """The target vectors of labels, all classes' in order if none are given."""
+    of = np.arange(len(NAMES)) if of is None else of
+    made = targets.table(settings, labels, NAMES).vectors(of, ops=keras.ops)
+    return keras.ops.convert_to_numpy(made)
+
+
 def test_target_vectors_by_hand():
     labels = np.array([0, 0, 0, 1, 2, 2])
-    smooth = targets.table(TrainSettings(label_smoothing=0.3), labels, NAMES)
+    smooth = target_vectors(TrainSettings(label_smoothing=0.3), labels)
     np.testing.assert_allclose(
         smooth, [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]], rtol=1e-6
     )
-    balanced = targets.table(TrainSettings(class_weights="balanced"), labels, NAMES)
+    balanced = target_vectors(TrainSettings(class_weights="balanced"), labels)
     np.testing.assert_allclose(balanced, np.diag([6 / 9, 6 / 3, 6 / 6]), rtol=1e-6)
     with pytest.raises(InputError, match=r"class_weights must be none .* Received: \['red'\]"):
         targets.table(TrainSettings(class_weights="balanced"), labels[:4], NAMES)
@@ -44,12 +51,13 @@ def test_mixup_mixes_neighbours_in_shares_of_its_step_alone():
         rng.normal(size=(40, 2, 2, 3)).astype("float32"),
         np.arange(40, dtype="int32") % 3,
     )
-    rows = targets.table(TrainSettings(label_smoothing=0.3), labels, NAMES)
+    settings = TrainSettings(label_smoothing=0.3)
+    table, rows = targets.table(settings, labels, NAMES), target_vectors(settings, labels)
 
     def stream(first, seed=7):
         batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8).skip(first)
         return list(
-            targets.attach(batches, rows, mixup=0.4, seed=seed, step=first).as_numpy_iterator()
+            targets.attach(batches, table, mixup=0.4, seed=seed, step=first).as_numpy_iterator()
         )
 
     whole, shares = stream(0), []
@@ -101,13 +109,13 @@ def test_the_first_update_of_an_optimiser_by_hand(name):
     recipe.compile_network(model, settings, steps=1)
     rng = np.random.default_rng(2)
     x, labels = rng.normal(size=(6, 4)).astype("float32"), np.array([0, 1, 2, 0, 1, 2])
-    vectors = targets.table(settings, labels, NAMES)[labels]
+    wanted = target_vectors(settings, labels, of=labels)
     w = model.trainable_variables[0].numpy()
     scores = np.exp(x @ w)
-    gradient = x.T @ (scores / scores.sum(axis=1, keepdims=True) - vectors) / len(x)
+    gradient = x.T @ (scores / scores.sum(axis=1, keepdims=True) - wanted) / len(x)
     epsilon = 1e-7 / np.sqrt(1 - 0.999)  # Adam's, after the correction of the first step's bias
     step = 1.9 * gradient if name == "sgd" else gradient / (abs(gradient) + epsilon)
-    model.train_on_batch(x, vectors)
+    model.train_on_batch(x, wanted)
     np.testing.assert_allclose(
         model.trainable_variables[0].numpy(), w * (1 - 0.1 * 0.2) - 0.1 * step, atol=1e-4
     )
