@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
+from . import faults
 from .options import InputError, choices, hints, is_union
 
 T = TypeVar("T")
@@ -27,10 +28,10 @@ class Option(click.Option):
 
 
 class OneLineErrors(click.Command):
-    """A click command that prints errors of its user as one line."""
+    """A click command that prints errors of its user, and of a disk, as one line."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
-        """Runs the command; a user error ends with status 2, and an interruption with 130."""
+        """Runs the command; such an error ends with status 2, and an interruption with 130."""
         settings: dict[str, Any] = {**kwargs, "standalone_mode": False}
         if not standalone_mode:
             return super().main(*args, **settings)
@@ -40,11 +41,15 @@ class OneLineErrors(click.Command):
             error.show()
             raise SystemExit(error.exit_code) from None
         except (InputError, click.ClickException) as error:
-            click.echo(f"Error: {_message(error)}", err=True)
-            raise SystemExit(2) from None
+            _fail(_message(error))
         except click.Abort:
             click.echo("Stopped.", err=True)
             raise SystemExit(130) from None
+        except Exception as error:
+            fault = faults.find(error)
+            if fault is None:
+                raise
+            _fail(faults.line(fault))
         # Without standalone mode click hands back the exit status of `--help` instead of leaving.
         raise SystemExit(result if isinstance(result, int) else 0)
 
@@ -95,6 +100,11 @@ def build(settings: type[T], values: dict[str, Any]) -> T:
     """Makes the dataclass from those of the parsed `values` that are its fields."""
     names = {field.name for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
     return settings(**{name: value for name, value in values.items() if name in names})
+
+
+def _fail(line: str) -> NoReturn:
+    click.echo(f"Error: {line}", err=True)
+    raise SystemExit(2) from None
 
 
 def _message(error: InputError | click.ClickException) -> str:

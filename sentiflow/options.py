@@ -14,12 +14,17 @@ import typing
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from . import faults
+
 
 class InputError(ValueError):
     """Input that the user can mend.
 
     The message is one line that names the culprit, the rule and the remedy.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(faults.without_addresses(message))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

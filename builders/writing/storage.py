@@ -24,6 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from sentiflow import faults
+
 from . import jpeg
 from .config import CROP_FRACTION, IMAGE_SIZE, StorageConfig
 from .errors import DatasetError
@@ -195,7 +197,7 @@ def _reading_reason(error: OSError) -> str:
 
 
 def _decoding_reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = faults.without_addresses(" ".join(str(error).split()))
     if "truncated" in text.lower():
         return "truncated"
     return f"cannot be decoded ({text or type(error).__name__})"

@@ -153,6 +153,10 @@ def test_the_command_builds_and_its_errors_are_short_and_have_status_2(tmp_path,
         in ended.stderr
     )
     assert "Traceback" not in ended.stderr
+    assert "INFO[" not in ended.stderr.partition("Loading dataset")[2]
+    (summary,) = (line for line in ended.stdout.splitlines() if line.startswith("twitter1/raw64: "))
+    assert summary.startswith("twitter1/raw64: agree5 10, agree4 2, agree3 2 images, no bad files")
+    assert "DatasetInfo(" not in ended.stdout
     written = {
         path.relative_to(tmp_path / "data").as_posix()
         for path in (tmp_path / "data").glob("*/raw64/1.1.0/*")
