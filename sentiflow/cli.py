@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
+import sys
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -49,6 +53,9 @@ class OneLineErrors(click.Command):
             fault = faults.find(error)
             if fault is None:
                 raise
+            if not fault.filename:  # all that we write ourselves is named
+                _give_output_up()
+                fault = faults.at(Path("standard output"), fault)
             _fail(faults.line(fault))
         # Without standalone mode click hands back the exit status of `--help` instead of leaving.
         raise SystemExit(result if isinstance(result, int) else 0)
@@ -100,6 +107,12 @@ def build(settings: type[T], values: dict[str, Any]) -> T:
     """Makes the dataclass from those of the parsed `values` that are its fields."""
     names = {field.name for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
     return settings(**{name: value for name, value in values.items() if name in names})
+
+
+def _give_output_up() -> None:
+    """Drops what was printed and cannot be written; Python would try it again when it ends."""
+    with contextlib.suppress(OSError, ValueError):  # a test's output has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(line: str) -> NoReturn:

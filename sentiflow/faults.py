@@ -39,16 +39,17 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+|, \w+ = 0x[0-9a-f]+", re.IGNORECASE)
 _OF_HDF5 = re.compile(r"errno = (\d+)")
 _OF_NUMPY = re.compile(r"\d+ requested and \d+ written|Not enough free space")
 _NUMBERS = {os.strerror(number): number for number in REMEDIES}
-_OF_TENSORFLOW = re.compile(rf"([^;}}\n]+); ({'|'.join(map(re.escape, _NUMBERS))})")
+_LONGEST_FIRST = sorted(map(re.escape, _NUMBERS), key=len, reverse=True)
+_OF_TENSORFLOW = re.compile(rf"([^;}}\n]+); ({'|'.join(_LONGEST_FIRST)})")
 
 
 def find(error: BaseException) -> OSError | None:
     """What a disk refused, if an error tells of it; only the numbers of `REMEDIES` count."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return error if error.errno in REMEDIES else None
     text = str(error)
     if told := _OF_HDF5.search(text):
         return _known(int(told[1]), None)
+    if isinstance(error, OSError) and error.errno is not None:
+        return error if error.errno in REMEDIES else None
     if isinstance(error, OSError) and _OF_NUMPY.search(text):
         return _known(errno.ENOSPC, None)
     by_tensorflow = type(error).__module__.startswith("tensorflow.")
@@ -83,7 +84,7 @@ def naming(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:
         fault = find_cause(error)
-        if fault is None:
+        if fault is None or (fault is error and fault.filename):
             raise
         raise (fault if fault.filename else at(folder, fault)) from error
 

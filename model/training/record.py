@@ -1,7 +1,7 @@
 """The run folder: what a training run writes, so that it can be resumed and used afterwards.
 
     settings.json   settings, dataset, versions; written once the run can be resumed
-    checkpoint/     initial.weights.h5: all weights, once; removed at the end
+    checkpoint/     initial.npz: all weights, once; removed at the end
                     state.npz: what training changed, after the last epoch
     history.csv     one row an epoch
     model.keras     the network after the last epoch

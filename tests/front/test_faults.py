@@ -4,10 +4,11 @@ import contextlib
 import errno
 import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import click
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -37,11 +38,6 @@ def network():
     return keras.Sequential([keras.Input((1024,)), keras.layers.Dense(1024)])
 
 
-def write_hdf5(path):
-    with h5py.File(path, "w") as file:
-        file["large"] = LARGE
-
-
 def write_records(path):
     with tf.io.TFRecordWriter(str(path)) as writer:
         writer.write(LARGE.tobytes())
@@ -52,11 +48,9 @@ WRITERS = {
     "a.txt": lambda path: path.write_bytes(LARGE.tobytes()),
     "a.npy": lambda path: np.save(path, LARGE),
     "a.npz": lambda path: np.savez(path, LARGE),
-    "a.h5": write_hdf5,
     "a.png": lambda path: Image.fromarray(LARGE).save(path),
     "a.tfrecord": write_records,
     "a.keras": lambda path: network().save(path),
-    "a.weights.h5": lambda path: network().save_weights(path),
 }
 
 
@@ -118,6 +112,15 @@ def test_what_is_no_fault_of_a_disk_keeps_its_traceback():
         assert run(error).exception is error
 
 
+def test_hdf5_tells_the_number_in_a_text():
+    text = (
+        "Can't write data (file write failed: time = Fri\n, filename = 'a.h5', errno = 28, error"
+        " message = 'No space left on device', buf = 0x5621e04c9d48, total write size = 512)"
+    )
+    for error in (OSError(28, text), RuntimeError(text)):
+        assert faults.line(faults.find(error)).startswith("No space left on device. Make room")
+
+
 def test_a_lack_of_inodes_is_told_from_a_lack_of_room(tmp_path, monkeypatch):
     class State:
         f_files, f_favail, f_bavail = 100, 0, 100
@@ -138,3 +141,11 @@ def test_messages_hold_no_addresses():
     }
     for text, expected in texts.items():
         assert str(InputError(text)) == expected
+
+
+def test_output_that_cannot_be_written_is_named():
+    command = [sys.executable, "-m", "sentiflow", "completion", "bash"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("Error: standard output: No space left on device.")
