@@ -1,17 +1,19 @@
 """Every contestant runs on every dataset of ours, whatever TFDS knows of its splits."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from sentiflow import pipeline
 from sentiflow.bench.contestants import CONTESTANTS
 from sentiflow.bench.contestants.task import find_loader
 from sentiflow.bench.harness import check, inputs, runner
 from sentiflow.bench.harness.settings import Settings
 from sentiflow.bench.worker.evidence import gather_evidence
 from sentiflow.builders import photo_folder, twitter1
+from sentiflow.options import InputError
 
 IMAGES = 40
 TWITTER = Settings(dataset="twitter1", batch_size=8, work=("crop",))
@@ -95,7 +97,12 @@ def test_what_is_chosen_stands_in_the_row():
 
 def test_the_sample_stands_in_for_a_folder_of_photographs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = Settings(dataset="photo_folder", images=150)
-    data_dir, reasons = inputs.prepare(settings, ("raw256",))
-    described = pipeline.open("photo_folder/raw256", data_dir=data_dir).describe()
-    assert (reasons, sum(described.splits.values())) == ({}, 150)
+    commands = []
+    monkeypatch.setattr(inputs, "run_module", lambda *command: commands.append(command))
+    with pytest.raises(InputError, match="photo_folder/raw256 is not in"):
+        inputs.prepare(Settings(dataset="photo_folder", images=150), ("raw256",))
+    drawing, building = commands
+    photos = Path("demo", "sample-150", "photos")
+    assert drawing[1:4] == (str(photos), "--dataset", "emotionroi")
+    manual_dir = tmp_path / photos / "EmotionROI" / "images"
+    assert building[building.index("--manual_dir") + 1] == str(manual_dir)
