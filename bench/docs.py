@@ -19,6 +19,7 @@ from typing import Any
 import click
 
 from sentiflow import cli
+from sentiflow.files import write_text
 from sentiflow.model.reports import results
 from sentiflow.pipeline import InputError
 from sentiflow.terminal import echo
@@ -100,7 +101,7 @@ def main(pages: tuple[Path, ...]) -> None:
         old = page.read_text(encoding="utf-8")
         new = fill(old, Path())
         if new != old:
-            page.write_text(new, encoding="utf-8")
+            write_text(page, new)
             echo(f"written: {page}")
 
 

@@ -24,6 +24,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from sentiflow import cli, pipeline
+from sentiflow.files import write_text
 from sentiflow.machine import cores
 
 from .harness.inputs import STORAGES, prepare
@@ -75,6 +76,7 @@ def find_stages(
         cache=tier,  # type: ignore[arg-type]
         rotation=pipeline.Settings.rotation if augmented else 0.0,
         preprocess="caffe" if augmented else "none",
+        **settings.choice,
     )
     data = pipeline.open(f"{settings.dataset}/{storage}", data_dir=data_dir)
     streams = data.stages(
@@ -136,10 +138,8 @@ def _time(batches: Any, settings: Settings) -> tuple[float, float]:
 def write(measured: list[Stage], path: Path) -> None:
     """Writes the rows as JSON, with environment and commit."""
     setting = {"commit": commit(), "environment": environment()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps([dataclasses.asdict(stage) | setting for stage in measured], indent=1) + "\n"
-    )
+    rows = [dataclasses.asdict(stage) | setting for stage in measured]
+    write_text(path, json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

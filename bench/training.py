@@ -27,7 +27,7 @@ from .show.publish import publish
 # What a step does not depend on.
 NO_STEP = ("dataset", "data_dir", "epochs", "early_stopping", "tensorboard")
 # Options of the benchmark, or of who feeds it.
-OF_BENCHMARK = ("batch_size", "seed", "preprocess", "cache", "last_batch")
+OF_BENCHMARK = ("batch_size", "seed", "preprocess", "cache", "last_batch", "agreement", "fold")
 
 
 @click.command(cls=cli.Command)

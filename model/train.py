@@ -16,7 +16,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from sentiflow import cli, pipeline
+from sentiflow import cli, faults, pipeline
+from sentiflow.pipeline import InputError
 
 from .settings import TrainSettings
 from .training import loop, recipe
@@ -58,12 +59,15 @@ def main(context: click.Context, out: Path, resume: bool, **options: Any) -> Non
         options = dataclasses.asdict(stored.train) | dataclasses.asdict(stored.inputs) | given
     else:
         options = recipe.fill_in(options, set(given))
-    loop.train(
-        cli.build(TrainSettings, options),
-        cli.build(pipeline.Settings, options),
-        out=out,
-        resume=resume,
-    )
+    settings = cli.build(TrainSettings, options)
+    inputs = cli.build(pipeline.Settings, options)
+    try:
+        loop.train(settings, inputs, out=out, resume=resume)
+    except OSError as error:
+        fault = faults.find(error)
+        if fault is None or not is_run(out):
+            raise
+        raise InputError(f"{faults.line(fault)} Pass --resume then.") from error
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from sentiflow.terminal import echo
 
 from .dataset import open as open_dataset
 from .pictures import Sheet
-from .settings import InputError, Settings
+from .settings import Settings
 
 
 @click.command(cls=cli.Command)
@@ -51,10 +51,7 @@ def main(
         f"{data.class_names[labels[i]]} · {files[i].rpartition('/')[2]}" for i in sheet.positions
     ]
     figure = draw(sheet, titles)
-    try:
-        write_atomically(out, lambda target: figure.savefig(target, format="png", dpi=100))
-    except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror}") from None
+    write_atomically(out, lambda target: figure.savefig(target, format="png", dpi=100))
     echo(f"{len(titles)} images of {dataset} ({split}), {views} training views each: {out}")
 
 

@@ -1,17 +1,16 @@
-"""`sentiflow build DATASET`: TFDS' own command line, run by this Python on one of our builders."""
+"""`sentiflow build DATASET`: TFDS' own command line on one of our builders, without its log."""
 
 from __future__ import annotations
 
-import subprocess
+import logging
 import sys
 from pathlib import Path
 
 import click
 
-from . import builders, cli
+from . import builders, cli, startup
 from .options import InputError
 
-TFDS = "tensorflow_datasets.scripts.cli.main"
 SUFFIX = "_dataset_builder.py"
 
 
@@ -25,8 +24,13 @@ def main(dataset: str, options: tuple[str, ...]) -> None:
     TFDS_OPTIONS are those of `tfds build`, such as --manual_dir, --data_dir and --config; see:
     sentiflow build DATASET --help
     """
-    command = [sys.executable, "-m", TFDS, "build", str(find_folder(dataset)), *options]
-    raise SystemExit(subprocess.run(command, check=False).returncode)
+    sys.argv = ["tfds", "build", str(find_folder(dataset)), *options]
+    startup.load_quietly()
+    # TFDS asks for its log itself, and Beam warns while it is imported.
+    logging.disable(logging.WARNING)
+    from tensorflow_datasets.scripts.cli.main import launch_cli
+
+    launch_cli()
 
 
 def names() -> list[str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
+import sys
 import typing
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 import click
 
+from . import faults
 from .options import InputError, choices, hints, is_union
 from .terminal import echo
 
@@ -28,10 +33,10 @@ class Option(click.Option):
 
 
 class OneLineErrors(click.Command):
-    """A click command that prints errors of its user as one line."""
+    """A click command that prints errors of its user, and of a disk, as one line."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
-        """Runs the command; a user error ends with status 2, and an interruption with 130."""
+        """Runs the command; such an error ends with status 2, and an interruption with 130."""
         settings: dict[str, Any] = {**kwargs, "standalone_mode": False}
         if not standalone_mode:
             return super().main(*args, **settings)
@@ -41,11 +46,18 @@ class OneLineErrors(click.Command):
             error.show()
             raise SystemExit(error.exit_code) from None
         except (InputError, click.ClickException) as error:
-            echo(f"Error: {_message(error)}", err=True)
-            raise SystemExit(2) from None
+            _fail(_message(error))
         except click.Abort:
             click.echo("Stopped.", err=True)
             raise SystemExit(130) from None
+        except Exception as error:
+            fault = faults.find(error)
+            if fault is None:
+                raise
+            if not fault.filename:  # all that we write ourselves is named
+                _give_output_up()
+                fault = faults.at(Path("standard output"), fault)
+            _fail(faults.line(fault))
         # Without standalone mode click hands back the exit status of `--help` instead of leaving.
         raise SystemExit(result if isinstance(result, int) else 0)
 
@@ -96,6 +108,17 @@ def build(settings: type[T], values: dict[str, Any]) -> T:
     """Makes the dataclass from those of the parsed `values` that are its fields."""
     names = {field.name for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
     return settings(**{name: value for name, value in values.items() if name in names})
+
+
+def _give_output_up() -> None:
+    """Drops what was printed and cannot be written; Python would try it again when it ends."""
+    with contextlib.suppress(OSError, ValueError):  # a test's output has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(line: str) -> NoReturn:
+    echo(f"Error: {line}", err=True)
+    raise SystemExit(2) from None
 
 
 def _message(error: InputError | click.ClickException) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+from typing import NoReturn
 
 # The modules that setup.cfg's extras install.
 MODULES = {
@@ -31,8 +33,10 @@ def need(extra: str) -> None:
         SystemExit: it is not.
     """
     if absent := missing(extra):
-        import click
+        refuse(f"{', '.join(absent)} must be installed for this: {install_command(extra)}")
 
-        line = f"{', '.join(absent)} must be installed for this: {install_command(extra)}"
-        click.echo(f"Error: {line}", err=True)
-        raise SystemExit(2)
+
+def refuse(line: str) -> NoReturn:
+    """Ends a command with one line and status 2, where click may not be installed either."""
+    print(f"Error: {line}", file=sys.stderr)
+    raise SystemExit(2)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from . import faults
 
 PARTIAL = ".partial."  # what the names of incomplete files begin with
 
@@ -14,15 +17,39 @@ PARTIAL = ".partial."  # what the names of incomplete files begin with
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Has `write` make a file beside `path`, then gives it that name.
 
+    What was there stays if that fails, and nothing else does. A link keeps leading where it does,
+    and what is no file, such as /dev/null, is written to.
+
     Args:
         path: file to write; its folder is made if need be.
         write: is called with a temporary path of the same folder and suffixes.
+
+    Raises:
+        OSError: the disk refuses it, whatever library told so; it names `path`.
     """
+    try:
+        _write(Path(os.path.realpath(path)), write)
+    except Exception as error:
+        fault = faults.find_cause(error)
+        if fault is None:
+            raise
+        raise faults.at(path, fault) from error
+
+
+def _write(path: Path, write: Callable[[Path], Any]) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        write(path)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     # One name for each file: what a killed process left is overwritten by the next attempt.
     temporary = path.with_name(f"{PARTIAL}{path.name}")
-    write(temporary)
-    os.replace(temporary, path)
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def is_partial(path: Path) -> bool:
@@ -32,4 +59,9 @@ def is_partial(path: Path) -> bool:
 
 def write_json(path: Path, value: object) -> None:
     """Writes indented JSON, atomically."""
-    write_atomically(path, lambda target: target.write_text(json.dumps(value, indent=2) + "\n"))
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text in UTF-8, atomically."""
+    write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))

@@ -14,6 +14,8 @@ import typing
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from . import faults
+
 MOST_NAMED = 20  # items of a list that a message shows
 
 
@@ -22,6 +24,9 @@ class InputError(ValueError):
 
     The message is one line that names the culprit, the rule and the remedy.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(faults.without_addresses(message))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

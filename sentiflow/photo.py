@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
-from . import extras
+from . import extras, faults
 
 MAX_BYTES = 2**28  # of a file
 MAX_PIXELS = 2**26  # of an image, as it is and as it is scaled: 256 MiB in Pillow
@@ -240,7 +240,7 @@ def _reading_reason(error: OSError) -> str:
 
 
 def _decoding_reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = faults.without_addresses(" ".join(str(error).split()))
     if "truncated" in text.lower():
         return "truncated"
     return f"cannot be decoded ({text or type(error).__name__})"

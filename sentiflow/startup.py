@@ -20,6 +20,8 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
+ERRORS = "3"  # of TF_CPP_MIN_LOG_LEVEL
+
 
 def command(name: str, *, extra: str | None = None) -> None:
     """Prepares the process if the module that calls is its command, and not imported by another.
@@ -29,10 +31,14 @@ def command(name: str, *, extra: str | None = None) -> None:
         extra: an optional part of the installation that the command cannot do without.
 
     Raises:
-        SystemExit: the extra is not installed; one line says how to get it.
+        SystemExit: it, or what every command needs, is not installed; one line says how to get it.
     """
-    if name == "__main__":
+    if name != "__main__":
+        return
+    try:
         prepare(extra=extra)
+    except ModuleNotFoundError as error:
+        extras.refuse(f"{error.name} must be installed for this: make setup, or pip install .")
 
 
 def prepare(*, extra: str | None = None) -> None:
@@ -60,14 +66,17 @@ def keep_freed_memory() -> None:
 def load_quietly() -> None:
     """Loads Keras and TensorFlow without what their C++ parts write while they are loaded.
 
-    It would bury the one line that a command has to say. What they write later is limited to
-    errors, unless TF_CPP_MIN_LOG_LEVEL says otherwise.
+    It would bury the one line that a command has to say. What they, and the Python parts that log
+    with them, write later is limited to errors, unless TF_CPP_MIN_LOG_LEVEL says otherwise.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", ERRORS)
     with _without_standard_error():
         # TensorFlow's symbols are global: a JAX backend must be loaded by then.
         import keras  # noqa: F401
         import tensorflow  # noqa: F401
+        from absl import logging
+    if level == ERRORS:  # Python's parts, TFDS among them, do not heed the variable
+        logging.set_verbosity(logging.ERROR)
 
 
 @functools.cache

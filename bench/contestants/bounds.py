@@ -102,7 +102,8 @@ def _read(task: Task) -> list[Any]:
     """Each image of the task's storage: the bytes of a plain file, or uint8 [h, w, 3]."""
     from ..harness.inputs import read_plain
 
-    stored = read_plain(task.dataset, task.storage, split=task.split, data_dir=task.data_dir)
+    origin = {"split": task.split, "data_dir": task.data_dir}
+    stored = read_plain(task.dataset, task.storage, **origin, **task.choice)
     return [image for image, _ in stored]
 
 

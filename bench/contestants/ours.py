@@ -28,5 +28,6 @@ def sentiflow(task: Task) -> Iterator[Batch]:
         rotation=task.rotation if augmented else 0.0,
         preprocess="caffe" if augmented else "none",
         seed=task.seed,
+        **task.choice,
     )
     return pipeline.ahead(dataset.as_numpy_iterator())

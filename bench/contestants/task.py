@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class Task:
         dataset: such as "emotionroi".
         data_dir: where `tfds build` put it.
         split: the images to read.
+        agreement: of Twitter I's images, those on whose label at least so many annotators agree.
+        fold: of Twitter I, the cross-validation fold to leave out; None for its own held-out part.
         photos: folder of class folders that holds exactly those images as source files.
         prepared: folder of the same images in the contestant's own format, "" where it has none.
         images: how many they are.
@@ -71,6 +73,23 @@ class Task:
     rotation: float
     seed: int
     cores: int
+    agreement: int = 5
+    fold: int | None = None
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """What chooses images beside the split, as `pipeline.load` takes it."""
+        return {"agreement": self.agreement, "fold": self.fold}
+
+    @property
+    def title(self) -> str:
+        """The dataset, and what was chosen of it, unless that is the usual."""
+        parts = [self.dataset]
+        if self.agreement != Task.agreement:
+            parts.append(f"agreement {self.agreement}")
+        if self.fold is not None:
+            parts.append(f"without fold {self.fold}")
+        return ", ".join(parts)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

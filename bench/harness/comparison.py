@@ -32,7 +32,11 @@ def compare(settings: Settings, rates: Sequence[float] = ()) -> Iterator[Row]:
         )
     with tempfile.TemporaryDirectory(prefix="bench-photos-") as name:
         photos = export_photos(
-            settings.dataset, split=settings.split, data_dir=data_dir, folder=Path(name)
+            settings.dataset,
+            split=settings.split,
+            data_dir=data_dir,
+            folder=Path(name),
+            **settings.choice,
         )
         geometry = pipeline.Settings().evaluation()
         sources = check.read_sources(photos, geometry.image_size, geometry.crop_fraction)

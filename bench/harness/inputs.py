@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from sentiflow import pipeline
+from sentiflow import faults, pipeline
 from sentiflow.terminal import echo
 
 from .modules import command_line, run_module
@@ -20,6 +21,8 @@ from .settings import Settings
 from .storages import STORAGES, parse, plain_source
 
 DEMO = Path("demo")  # in the user's working directory
+# Datasets that have no sample of their own: whose is taken, and which folder of it.
+SAMPLES = {"photo_folder": ("emotionroi", "EmotionROI/images")}
 
 
 def sample_folders(images: int) -> tuple[Path, Path]:
@@ -42,12 +45,13 @@ def prepare(settings: Settings, storages: tuple[str, ...] = STORAGES) -> tuple[s
     """
     data_dir, manual_dir = settings.data_dir, settings.manual_dir
     photos, data = sample_folders(settings.images)
+    drawn, part = SAMPLES.get(settings.dataset, (settings.dataset, ""))
     if data_dir is None:
         data_dir = str(data if manual_dir is None else DEMO / "data")
-        manual_dir = manual_dir or str(photos)
+        manual_dir = manual_dir or str(photos / part)
     reasons = _missing(settings.dataset, storages, data_dir)
     if len(reasons) == len(storages) and settings.data_dir is None and settings.manual_dir is None:
-        options = ("--dataset", settings.dataset, "--images", str(settings.images))
+        options = ("--dataset", drawn, "--images", str(settings.images))
         _command("sentiflow.builders.sample", str(photos), *options)
     if reasons and manual_dir is not None:
         for config in _configs(reasons):
@@ -93,32 +97,51 @@ def build_storage(dataset: str, config: str | None, *, manual_dir: str, data_dir
 
 
 def export_photos(
-    dataset: str, *, split: str, data_dir: str, folder: Path, storage: str = "original"
+    dataset: str,
+    *,
+    split: str,
+    data_dir: str,
+    folder: Path,
+    storage: str = "original",
+    **choice: Any,
 ) -> Path:
     """Writes the images of a split into class folders, which is what the original generator reads.
 
     From the storage `original`, which holds the source files byte for byte, come those files, so
     every loader reads the same images; from prepared storages JPEG files (see `read_plain`), or
-    pixels as `.npy`.
+    pixels as `.npy`. `choice` is that of `bench.harness.settings.Settings`.
+
+    Raises:
+        OSError: the disk refuses it.
     """
     classes = pipeline.open(f"{dataset}/{storage}", data_dir=data_dir).class_names
-    # Numbers, so that the order of the folders is that of the labels.
-    digits = max(3, len(str(len(classes) - 1)))
-    folders = [folder / f"{label:0{digits}d}-{title}" for label, title in enumerate(classes)]
+    folders = [folder / name for name in _folder_names(classes)]
     for class_folder in folders:
         class_folder.mkdir(parents=True)
-    examples = read_plain(dataset, storage, split=split, data_dir=data_dir)
-    for i, (image, label) in enumerate(examples):
-        if isinstance(image, np.ndarray):
-            np.save(folders[label] / f"{i:06d}.npy", image)
-        else:
-            # Loaders tell the format from the bytes; the generator lists files by their extension.
-            (folders[label] / f"{i:06d}.jpg").write_bytes(image)
+    examples = read_plain(dataset, storage, split=split, data_dir=data_dir, **choice)
+    with faults.naming(folder):
+        for i, (image, label) in enumerate(examples):
+            _write_plain(image, folders[label], f"{i:06d}")
     return folder
 
 
+def _folder_names(classes: Sequence[str]) -> list[str]:
+    """With numbers, so that the order of the folders is that of the labels."""
+    digits = max(3, len(str(len(classes))))
+    titles = [re.sub(r"[^\w.-]", "_", title)[:40] for title in classes]
+    return [f"{label:0{digits}d}-{title}" for label, title in enumerate(titles)]
+
+
+def _write_plain(image: Any, folder: Path, name: str) -> None:
+    if isinstance(image, np.ndarray):
+        np.save(folder / f"{name}.npy", image)
+    else:
+        # Loaders tell the format from the bytes; the generator lists files by their extension.
+        (folder / f"{name}.jpg").write_bytes(image)
+
+
 def read_plain(
-    dataset: str, storage: str, *, split: str, data_dir: str
+    dataset: str, storage: str, *, split: str, data_dir: str, **choice: Any
 ) -> Iterator[tuple[Any, int]]:
     """Yields each image of a split as loaders other than ours want it, and its label.
 
@@ -128,7 +151,7 @@ def read_plain(
     """
     encode = parse(storage).form == "jpeg"
     name = f"{dataset}/{plain_source(storage)}"
-    for image, label in read_stored(name, split=split, data_dir=data_dir):
+    for image, label in read_stored(name, split=split, data_dir=data_dir, **choice):
         yield (plain_jpeg(image) if encode else image), label
 
 
@@ -143,13 +166,15 @@ def plain_jpeg(pixels: np.ndarray) -> bytes:
     return bytes(file.numpy())
 
 
-def read_stored(name: str, *, split: str, data_dir: str) -> Iterator[tuple[Any, int]]:
+def read_stored(
+    name: str, *, split: str, data_dir: str, **choice: Any
+) -> Iterator[tuple[Any, int]]:
     """Yields what is stored of each image of a split, and its label.
 
     An image is the bytes of a file, or uint8 [h, w, 3]. TFDS reads it; of the pipeline is only
     which images belong to the split.
     """
-    names = set(pipeline.open(name, data_dir=data_dir).files(split))
+    names = set(pipeline.open(name, data_dir=data_dir).files(split, **choice))
     dataset, _, config = name.partition("/")
     builder = tfds.core.read_only_builder.builder_from_files(
         dataset, config=config, data_dir=data_dir
@@ -178,7 +203,7 @@ def _missing(dataset: str, storages: tuple[str, ...], data_dir: str) -> dict[str
 def count_images(settings: Settings, storage: str, data_dir: str) -> int:
     """The images of the settings' split, as a storage holds them."""
     dataset = pipeline.open(f"{settings.dataset}/{storage}", data_dir=data_dir)
-    return len(dataset.files(settings.split))
+    return len(dataset.files(settings.split, **settings.choice))
 
 
 def _command(module: str, *arguments: str) -> None:

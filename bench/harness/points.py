@@ -79,8 +79,13 @@ class Input:
     @cached_property
     def _photos(self) -> str:
         folder = self.folder / "photos"
-        split = self.settings.split
-        export_photos(self.settings.dataset, split=split, data_dir=self.data_dir, folder=folder)
+        export_photos(
+            self.settings.dataset,
+            split=self.settings.split,
+            data_dir=self.data_dir,
+            folder=folder,
+            **self.settings.choice,
+        )
         return str(folder)
 
     def _data_dir(self, point: Point, storage: str) -> str:

@@ -52,9 +52,8 @@ def provide(entry: Contestant, task: Task, python: str) -> str:
     """
     if not entry.form:
         return ""
-    folder = (
-        Path(task.data_dir) / "peers" / f"{task.dataset}-{task.split}-{task.storage}-{entry.form}"
-    )
+    name = f"{task.title}-{task.split}-{task.storage}-{entry.form}".replace(", ", "-")
+    folder = Path(task.data_dir) / "peers" / name.replace(" ", "")
     stamp = _stamp(Path(task.data_dir) / task.dataset / plain_source(task.storage))
     mark = folder / "made_from.json"
     if not mark.exists() or mark.read_text(encoding="utf-8") != stamp:
@@ -95,9 +94,8 @@ def _write(form: str, task: Task, python: str, folder: Path) -> None:
 
 
 def _export(task: Task, folder: Path) -> Path:
-    return export_photos(
-        task.dataset, split=task.split, data_dir=task.data_dir, folder=folder, storage=task.storage
-    )
+    origin = {"split": task.split, "data_dir": task.data_dir, "storage": task.storage}
+    return export_photos(task.dataset, folder=folder, **origin, **task.choice)
 
 
 def _remove(path: Path) -> None:

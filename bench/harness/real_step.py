@@ -122,8 +122,13 @@ def time_steps(
         if "original" in absent:
             absent["files"] = absent["original"]  # the source files lie in that storage
         elif any(entry.storage == "files" for entry in entries):
-            dataset = settings.dataset
-            export_photos(dataset, split="train", data_dir=data_dir, folder=Path(photos))
+            export_photos(
+                settings.dataset,
+                split="train",
+                data_dir=data_dir,
+                folder=Path(photos),
+                **settings.choice,
+            )
         feeding = Feeding(settings, step, inputs, data_dir, absent, photos, images)
         ceiling = feeding.time(CEILING)
         if ceiling.images_per_second is None:

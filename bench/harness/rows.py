@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sentiflow import files
 from sentiflow.machine import commit, hardware, software
 
 from ..contestants import CONTESTANTS
@@ -154,10 +155,7 @@ def _compared(row: Row, base: float | None) -> Row:
 
 def write_json(rows: Iterable[Row], path: Path) -> None:
     """Writes a list of objects."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps([dataclasses.asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8"
-    )
+    files.write_json(path, [dataclasses.asdict(row) for row in rows])
 
 
 def read_json(path: Path) -> list[Row]:
@@ -181,11 +179,14 @@ def write_csv(rows: Iterable[Row], path: Path) -> None:
         flat.append(
             {**values, **{f"environment_{name}": value for name, value in environment.items()}}
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(flat[0]) if flat else [])
-        writer.writeheader()
-        writer.writerows(flat)
+
+    def write(target: Path) -> None:
+        with target.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(flat[0]) if flat else [])
+            writer.writeheader()
+            writer.writerows(flat)
+
+    files.write_atomically(path, write)
 
 
 @functools.cache

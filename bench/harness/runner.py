@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from sentiflow import pipeline
+from sentiflow.files import write_json
 from sentiflow.machine import cores
 
 from ..contestants.task import Contestant, Task
@@ -54,6 +55,7 @@ def make_task(
         rotation=defaults.rotation,
         seed=settings.seed,
         cores=cores(),
+        **settings.choice,
     )
 
 
@@ -161,7 +163,7 @@ def make_row(entry: Contestant, task: Task, settings: Settings, result: Mapping[
         storage=entry.storage,
         batch_size=task.batch_size,
         image_size=task.image_size,
-        dataset=task.dataset,
+        dataset=task.title,
         images=task.images,
         seconds=settings.seconds,
         deviation=entry.deviation,
@@ -176,7 +178,7 @@ def _result(
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        (folder / "job.json").write_text(json.dumps(dataclasses.asdict(job)), encoding="utf-8")
+        write_json(folder / "job.json", dataclasses.asdict(job))
         limit = patience + _duration(job)
         with _process(python, folder, limit) as process:
             fault = _judge(process, folder, job.task, judge)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sentiflow.options import InputError, check, option, require
 
@@ -28,6 +28,12 @@ class Settings:
         None, "Folder of the downloaded archive, to build the storages that data_dir lacks."
     )
     split: str = option("train", "Images to read.")
+    agreement: Literal[5, 4, 3] = option(
+        5, "Twitter I: images on whose label at least so many annotators agree."
+    )
+    fold: Literal[0, 1, 2, 3, 4] | None = option(
+        None, "Twitter I: leave out this cross-validation fold."
+    )
     images: int = option(600, "Sample photographs to draw where there is no data_dir.", at_least=60)
     work: tuple[Work, ...] = option(WORKS, "augmented or crop; give it twice for both.")
     contestants: str = option("", "Names, separated by commas. Default: all.")
@@ -50,6 +56,11 @@ class Settings:
         require(
             self.plot is None or self.plot.suffix == ".png", "plot must end in .png", str(self.plot)
         )
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """What chooses images beside the split, as `pipeline.Settings` takes it."""
+        return {"agreement": self.agreement, "fold": self.fold}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

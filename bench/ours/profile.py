@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
+from sentiflow.files import write_text
+
 from ..show.table import rich_table
 
 STEPS = 20
@@ -46,7 +48,7 @@ def trace(network: Any, stream: Iterable[Any], folder: Path) -> dict[str, Any]:
         network.fit(stream, steps_per_epoch=STEPS, shuffle=False, verbose=0)
     files = sorted(folder.rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
     summary = summarise(list(operations(jax.profiler.ProfileData.from_file(str(files[-1])))))
-    (folder / "profile.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / "profile.json", json.dumps(summary, indent=1) + "\n")
     return summary
 
 

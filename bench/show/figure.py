@@ -8,6 +8,8 @@ from typing import Literal
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sentiflow.files import write_atomically
+
 from ..harness.rows import Row
 
 OURS = "#1f77b4"
@@ -31,5 +33,4 @@ def write(figure: Figure, path: Path, *, foot: str, title: str = "", dpi: int = 
     if title:
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
     figure.supxlabel(foot, fontsize=6.5, color="#666666", x=0.01, ha="left")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=dpi)
+    write_atomically(path, lambda target: figure.savefig(target, dpi=dpi))

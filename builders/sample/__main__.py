@@ -68,12 +68,9 @@ def main(folder: Path, images: int | None, dataset: str, seed: int, workers: int
     The same arguments give the same bytes. A folder that holds anything else is refused; a run that
     was interrupted is completed by repeating it.
     """
-    try:
-        claim(folder, f"sentiflow sample 1, images {images or 'all'}, seed {seed}")
-        for name in DATASETS if dataset == "both" else [dataset]:
-            draw_dataset(folder, name, images, seed, workers or cores())
-    except OSError as error:
-        raise click.ClickException(str(error)) from None
+    claim(folder, f"sentiflow sample 1, images {images or 'all'}, seed {seed}")
+    for name in DATASETS if dataset == "both" else [dataset]:
+        draw_dataset(folder, name, images, seed, workers or cores())
     echo(f"The sample photographs are in {folder}")
 
 

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 
+from sentiflow import faults
 from sentiflow.terminal import echo
 
 
 class DatasetError(ValueError):
     """The data or the settings do not allow a dataset to be built; the message says what to do."""
+
+
+@contextlib.contextmanager
+def disk_in_words(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns what a disk refuses into an error of ours.
+
+    Args:
+        folder: is named where a library does not tell the file.
+
+    Raises:
+        DatasetError: the disk refused something.
+    """
+    try:
+        with faults.naming(Path(folder)):
+            yield
+    except OSError as fault:
+        if faults.find(fault) is None:
+            raise
+        raise DatasetError(faults.line(fault)) from fault
 
 
 @functools.cache

@@ -26,6 +26,8 @@ in front of any marker (B.1.1.2).
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -39,6 +41,7 @@ WORD = 8  # bytes
 NAME = b"Sentiflow".ljust(12, b"\0")
 _MAX_INTERVALS = 16_000  # a segment has room for 65,533 bytes
 _MAX_BYTES_PER_PIXEL = 10  # 26 bits for each of three values
+EOI = b"\xff\xd9"
 _SOF0 = 0xC0
 _SOS = 0xDA
 _APP15 = 0xEF
@@ -85,7 +88,10 @@ def _compress(pixels: np.ndarray, blocks: int) -> bytes:
             restart_marker_blocks=blocks,
         )
         file.seek(0)
-        return file.read()
+        data = file.read()
+    if not data.endswith(EOI):  # Pillow does not notice that a full disk took a part alone
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return data
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from .config import StorageConfig
 from .errors import DatasetError, report_errors_in_one_line
 from .locking import lock_folder, remove_dead_siblings
 from .quarantine import QUARANTINE, bad_message, write_quarantine
+from .terminal import PlainBuilder
 
 _FEW_FLAT = 3  # images of a set that may end in one colour when their values are cut off
 
@@ -56,7 +57,7 @@ class Checked(NamedTuple):
     bad: list[Bad]
 
 
-class CheckedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+class CheckedBuilder(PlainBuilder, skip_registration=True):  # type: ignore[call-arg]
     """A builder that names every bad image and leaves no half dataset.
 
     A dataset defines `_info`, `_read_source` and `_example`. Records and their order are those of

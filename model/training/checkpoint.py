@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +19,12 @@ from ..networks import backbones, hub
 from .history import EpochRow, best_epoch, write_history
 from .record import MODELS, Record, read_record
 
-INITIAL = "checkpoint/initial.weights.h5"
+INITIAL = "checkpoint/initial.npz"
+FORMER_INITIAL = "checkpoint/initial.weights.h5"  # the same, of runs that 0.1.0 began
 STATE = "checkpoint/state.npz"
 
 # What NumPy raises when a checkpoint is cut, is none, or is another network's.
-UNREADABLE = (ValueError, KeyError, OSError, EOFError)
+UNREADABLE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)
 
 Arrays = dict[str, np.ndarray]
 
@@ -115,8 +117,12 @@ def has_state(folder: Path) -> bool:
 
 
 def save_initial(folder: Path, model: keras.Model) -> None:
-    """Saves the weights that the run begins with."""
-    write_atomically(folder / INITIAL, _without_optimizer(model).save_weights)
+    """Saves the weights that the run begins with.
+
+    HDF5, which Keras would write, ends the process where a disk is full.
+    """
+    weights: dict[str, Any] = {str(i): weight.numpy() for i, weight in enumerate(model.weights)}
+    write_atomically(folder / INITIAL, lambda target: np.savez(target, **weights))
 
 
 def load_initial(folder: Path, model: keras.Model) -> None:
@@ -125,15 +131,23 @@ def load_initial(folder: Path, model: keras.Model) -> None:
     Raises:
         InputError: the file is missing or does not fit the model.
     """
+    former = folder / FORMER_INITIAL
     try:
-        _without_optimizer(model).load_weights(folder / INITIAL)
-    except (ValueError, KeyError, OSError) as error:
+        if former.exists():
+            # Keras files an optimiser's state with a model's weights: a model without one.
+            keras.Model(model.inputs, model.outputs).load_weights(former)
+            return
+        with np.load(folder / INITIAL) as saved:
+            for number, weight in enumerate(model.weights):
+                weight.assign(saved[str(number)])
+    except UNREADABLE as error:
         raise _unusable(folder / INITIAL, error) from error
 
 
 def remove_initial(folder: Path) -> None:
     """Removes the weights that the run began with, which a finished run has no use for."""
-    (folder / INITIAL).unlink(missing_ok=True)
+    for name in (INITIAL, FORMER_INITIAL):
+        (folder / name).unlink(missing_ok=True)
 
 
 def load_best(folder: Path, model: keras.Model) -> None:
@@ -156,12 +170,6 @@ def _load_weights(folder: Path, model: keras.Model, kind: str) -> None:
 
 def _unusable(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} cannot be used to resume: {error}. Start another run.")
-
-
-def _without_optimizer(model: keras.Model) -> keras.Model:
-    # Keras files an optimiser's state with a model's weights, and every stage of a training has
-    # another optimiser.
-    return keras.Model(model.inputs, model.outputs)
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:

@@ -10,6 +10,7 @@ is kept of the features of training images. Each run gets the weights and the fo
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import time
@@ -24,6 +25,7 @@ from sentiflow.pipeline import InputError
 from ..networks import network, precision
 from ..settings import TrainSettings
 from . import checkpoint, loop
+from .attempt import Attempt
 from .groups import OF_FEATURES, Job, epochs, groups, work
 from .progress import Progress
 from .record import is_finished
@@ -103,6 +105,7 @@ class Group:
         self.on_finished = on_finished
         self.epochs = epochs(jobs)
         self.failures: list[str] = []
+        self.attempts = {job.out: Attempt(job.out) for job in jobs}
         record = jobs[0].record
         of_features = {name: getattr(record.train, name) for name in OF_FEATURES}
         block = max(job.batch_size for job in jobs)
@@ -119,8 +122,11 @@ class Group:
         # Every head is a program of its own, which TensorFlow takes for one that is compiled in
         # vain over and over.
         tf.get_logger().setLevel("ERROR")
-        policy = precision.policy(self.record.environment.precision)
-        with policy, self.record.data.naming_damage():
+        with contextlib.ExitStack() as stack:
+            for attempt in self.attempts.values():
+                stack.enter_context(attempt)
+            stack.enter_context(precision.policy(self.record.environment.precision))
+            stack.enter_context(self.record.data.naming_damage())
             heads = self._finish(self._open())
             if heads:
                 self._train(heads)
@@ -198,7 +204,8 @@ class Group:
 
     def _keep(self, head: Head, logs: dict[str, float], *, seconds: float, waited: float) -> bool:
         try:
-            head.keep(logs, seconds=seconds, waited=waited)
+            with self.attempts[head.job.out]:
+                head.keep(logs, seconds=seconds, waited=waited)
         except InputError as error:
             self.failures.append(f"{head.job.out}: {error}")
             return False

@@ -19,11 +19,12 @@ from ..reports import charts, plots, run_page
 from ..scores.split import evaluate, evaluation_batches, summary
 from ..settings import TrainSettings
 from . import checkpoint, recipe
+from .attempt import Attempt
 from .feed import fed_by, feed, steps_per_epoch
 from .history import EpochRow, best_epoch, should_stop
 from .outcome import Outcome, read_outcome, write_outcome
 from .progress import Progress, Recorder
-from .record import MODELS, Record, is_finished, is_run
+from .record import MODELS, Record, is_finished, is_run, require_run
 from .start import describe, open_run, prepare
 
 
@@ -67,7 +68,7 @@ def train_record(out: Path, record: Record, progress: Progress) -> Outcome:
     if is_finished(out):
         progress.say(f"{out}: this run is finished, nothing is left to do.")
         return read_outcome(out)
-    with precision.policy(record.environment.precision):
+    with Attempt(out), precision.policy(record.environment.precision):
         model, history = open_run(out, record)
         for line in describe(record, model):
             progress.say(line)
@@ -154,6 +155,7 @@ def keep_row(
 
     Raises:
         InputError: the loss is not a number; what was saved before stays.
+        OSError: the disk refuses it, or the folder is gone.
     """
     if not math.isfinite(row.loss + row.val_loss):
         raise InputError(
@@ -161,6 +163,7 @@ def keep_row(
             f"learning_rate below {record.train.learning_rate}, or with precision float32. "
             f"Received: loss={row.loss}"
         )
+    require_run(out)
     history.append(row)
     averaged = len(history) - record.train.epochs + record.train.average_weights
     checkpoint.save_state(out, model, history, averaged=averaged)

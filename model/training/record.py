@@ -1,7 +1,7 @@
 """The run folder: what a training run writes, so that it can be resumed and used afterwards.
 
-    settings.json   settings, dataset, versions; written first
-    checkpoint/     initial.weights.h5: all weights, once; removed at the end
+    settings.json   settings, dataset, versions; written once the run can be resumed
+    checkpoint/     initial.npz: all weights, once; removed at the end
                     state.npz: what training changed, after the last epoch
     history.csv     one row an epoch
     model.keras     the network after the last epoch
@@ -17,7 +17,9 @@ Every file appears under its name only when it is complete (written beside it, t
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +148,16 @@ def is_run(folder: Path) -> bool:
 def is_finished(folder: Path) -> bool:
     """Whether the folder's run came to its end."""
     return (folder / METRICS).exists()
+
+
+def require_run(folder: Path) -> None:
+    """Refuses to write on where the run is gone, as its disk may be.
+
+    Raises:
+        FileNotFoundError: no run was started in the folder.
+    """
+    if not is_run(folder):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder / SETTINGS))
 
 
 def write_record(folder: Path, record: Record) -> None:

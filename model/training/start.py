@@ -75,10 +75,10 @@ def _begin(
     if record.train.standardise and not (shared and shared.standardise(model)):
         batches = evaluation_batches(record, split="train").as_numpy_iterator()
         network.standardise(model, (images for images, _ in batches))
-    write_record(out, record)
     checkpoint.save_initial(out, model)
     history: list[EpochRow] = []
     checkpoint.save_state(out, model, history)
+    write_record(out, record)
     return model, history
 
 

@@ -1,11 +1,15 @@
 """Rows: their ratios and kinds, the files that they are kept in, tables and plots."""
 
 import csv
+import errno
 import json
+import os
 
+import pytest
 from PIL import Image
 from sample_rows import make_fed_row, make_row
 
+from sentiflow.bench import stages
 from sentiflow.bench.harness import rows
 from sentiflow.bench.harness.settings import Settings
 from sentiflow.bench.show import bars
@@ -74,3 +78,23 @@ def test_table_and_plot_show_what_is_absent(tmp_path, capsys, drawn_texts):
     with Image.open(path) as plot:
         assert plot.format == "PNG"
     assert {"original-1", "peer", reason, " 100"} <= drawn_texts(bars.plot, measured)
+
+
+def test_files_of_results_stay_where_the_disk_refuses_others(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    measured = [make_row()]
+    writers = {
+        "rows.json": lambda path: rows.write_json(measured, path),
+        "rows.csv": lambda path: rows.write_csv(measured, path),
+        "bars.png": lambda path: bars.plot(measured, path),
+        "stages.json": lambda path: stages.write([], path),
+    }
+    for name, write in writers.items():
+        (tmp_path / name).write_text("before")
+        with pytest.raises(OSError, match=name):
+            write(tmp_path / name)
+    kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert kept == dict.fromkeys(writers, "before")

@@ -1,6 +1,7 @@
 """What bad files, missing ones and other errors lead to."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -164,13 +165,20 @@ def test_the_command_builds_and_its_errors_are_short_and_have_status_2(tmp_path,
     ]
     command += ["--manual_dir", manual_dir, "--data_dir", tmp_path / "data"]
     command += ["--config", '{"storage": "raw", "image_size": 64}']
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    paths = os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env=paths
+    )
     assert ended.returncode == 2
     assert (
         "Error: 1 bad files or lines, nothing was written:\n  joy/1.jpg: zero bytes\nRepair"
         in ended.stderr
     )
     assert "Traceback" not in ended.stderr
+    assert "[" not in ended.stdout.rpartition("Loading dataset")[2]
+    (summary,) = (line for line in ended.stdout.splitlines() if line.startswith("twitter1/raw64: "))
+    assert summary.startswith("twitter1/raw64: agree5 10, agree4 2, agree3 2 images, no bad files")
+    assert "DatasetInfo(" not in ended.stdout
     written = {
         path.relative_to(tmp_path / "data").as_posix()
         for path in (tmp_path / "data").glob("*/raw64/1.1.0/*")

@@ -3,15 +3,17 @@
 import ast
 import configparser
 import importlib.util
+import logging
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from sentiflow import __main__ as door
-from sentiflow import build, doctor, extras, startup
+from sentiflow import doctor, extras, startup
 
 ROOT = Path(__file__).parents[2]
 LISTED = [*door.DATA, *door.TRAINING, door.DOCTOR]
@@ -134,17 +136,21 @@ def test_commands_are_completed_without_being_loaded(monkeypatch, prepared):
 def test_build_runs_tfds_on_the_folder_of_a_name(monkeypatch, tmp_path):
     commands = []
 
-    def call(command, check):
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 3)
+    def launch():
+        commands.append(sys.argv)
+        raise SystemExit(3)
 
-    monkeypatch.setattr(subprocess, "run", call)
+    tfds = types.SimpleNamespace(launch_cli=launch)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets.scripts.cli.main", tfds)
+    monkeypatch.setattr(startup, "load_quietly", lambda: None)
+    monkeypatch.setattr(logging, "disable", lambda level: None)
+    monkeypatch.setattr(sys, "argv", [])
     (tmp_path / "mine_dataset_builder.py").touch()
     folder = str(ROOT / "builders" / "twitter1")
     for dataset, path in (("twitter1", folder), (folder, folder), (str(tmp_path), str(tmp_path))):
         options = ("--data_dir", "d", "--help")
         assert run("build", dataset, *options).exit_code == 3
-        assert commands.pop() == [sys.executable, "-m", build.TFDS, "build", path, *options]
+        assert commands.pop() == ["tfds", "build", path, *options]
     result = run("build", "nothing")
     assert (result.exit_code, commands) == (2, [])
     assert "emotionroi, photo_folder, twitter1" in result.stderr

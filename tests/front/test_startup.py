@@ -143,9 +143,22 @@ def test_only_the_module_that_is_run_prepares_the_process(monkeypatch):
     assert prepared == ["bench"]
 
 
+def test_without_the_libraries_a_command_ends_in_one_line(monkeypatch, capsys):
+    def fail(extra):
+        raise ModuleNotFoundError("No module named 'keras'", name="keras")
+
+    monkeypatch.setattr(startup, "prepare", fail)
+    with pytest.raises(SystemExit) as end:
+        startup.command("__main__")
+    assert end.value.code == 2
+    line = "Error: keras must be installed for this: make setup, or pip install .\n"
+    assert capsys.readouterr().err == line
+
+
 def test_tensorflow_loads_quietly_and_standard_error_comes_back():
     program = (
         "import os, sys; from sentiflow import startup; startup.prepare(); os.write(2, b'heard'); "
+        "import logging; logging.getLogger('absl').warning('not heard'); "
         "print('tensorflow' in sys.modules, os.environ['TF_CPP_MIN_LOG_LEVEL'])"
     )
     user = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}

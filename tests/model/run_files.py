@@ -1,6 +1,7 @@
 """What tests read of run folders, and how they interrupt a run."""
 
 import csv
+import dataclasses
 
 import keras
 import numpy as np
@@ -53,3 +54,17 @@ def keep_states(monkeypatch):
 
     monkeypatch.setattr(checkpoint, "save_state", saved)
     return states
+
+
+def command(settings, inputs, *more):
+    """The options of `model.train` that settings stand for."""
+    pairs = dataclasses.asdict(settings) | {
+        "batch_size": inputs.batch_size,
+        "image_size": inputs.image_size,
+    }
+    options = []
+    for name, value in pairs.items():
+        values = value if isinstance(value, tuple) else (value,)
+        # Flags are off.
+        options += [f"--{name}={item}" for item in values if not isinstance(item, bool)]
+    return [*options, *map(str, more)]

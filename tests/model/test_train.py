@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from run_files import QUIET, assert_same_models, history, weights
+from run_files import QUIET, assert_same_models, command, history, weights
 
 from sentiflow import pipeline
 from sentiflow.model import train
@@ -24,19 +24,6 @@ from sentiflow.model.training.record import is_finished
 from sentiflow.pipeline import InputError
 
 ROOT = Path(__file__).parents[2]
-
-
-def command(settings, inputs, *more):
-    pairs = dataclasses.asdict(settings) | {
-        "batch_size": inputs.batch_size,
-        "image_size": inputs.image_size,
-    }
-    options = []
-    for name, value in pairs.items():
-        values = value if isinstance(value, tuple) else (value,)
-        # Flags are off.
-        options += [f"--{name}={item}" for item in values if not isinstance(item, bool)]
-    return [*options, *map(str, more)]
 
 
 def test_a_folder_that_holds_a_run_is_left_alone(finished, small, tiny_inputs):
