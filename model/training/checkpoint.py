@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +22,9 @@ from .record import MODELS, Record, read_record
 INITIAL = "checkpoint/initial.weights.h5"
 STATE = "checkpoint/state.npz"
 
-# What NumPy raises when a checkpoint is cut, is none, or is another network's.
-UNREADABLE = (ValueError, KeyError, OSError, EOFError)
+# What NumPy raises when a checkpoint is cut, is none, is another network's, or announces more than
+# there is memory for.
+UNREADABLE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, MemoryError)
 
 Arrays = dict[str, np.ndarray]
 
@@ -195,7 +197,7 @@ def load(
         [batch, classes].
 
     Raises:
-        InputError: the folder holds no finished run.
+        InputError: the folder holds no finished run, or its network cannot be read.
     """
     folder = Path(folder)
     record = read_record(folder)
@@ -207,4 +209,17 @@ def load(
         )
     if backbones.find_backbone(record.train.backbone).preset:
         hub.require_hub()
-    return record, keras.saving.load_model(path, compile=False)
+    return record, _load_network(path)
+
+
+def _load_network(path: Path) -> keras.Model:
+    """Reads a saved network; none of its own code is run.
+
+    Raises:
+        InputError: it cannot be read, or it holds code.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # of many types, if the file is damaged or made to harm
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{path} is not a network of this software: {reason}") from error

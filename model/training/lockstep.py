@@ -10,6 +10,7 @@ is kept of the features of training images. Each run gets the weights and the fo
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import time
@@ -24,6 +25,7 @@ from sentiflow.pipeline import InputError
 from ..networks import network, precision
 from ..settings import TrainSettings
 from . import checkpoint, loop
+from .alone import alone
 from .groups import OF_FEATURES, Job, epochs, groups, work
 from .progress import Progress
 from .record import is_finished
@@ -119,7 +121,10 @@ class Group:
         # Every head is a program of its own, which TensorFlow takes for one that is compiled in
         # vain over and over.
         tf.get_logger().setLevel("ERROR")
-        with precision.policy(self.record.environment.precision):
+        with contextlib.ExitStack() as stack:
+            for job in self.jobs:
+                stack.enter_context(alone(job.out))
+            stack.enter_context(precision.policy(self.record.environment.precision))
             heads = self._finish(self._open())
             if heads:
                 self._train(heads)
