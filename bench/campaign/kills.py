@@ -15,7 +15,7 @@ import psutil
 from ..harness.builds import build_into
 from ..harness.modules import run_module
 from .inputs import RAW_NAME, prepare
-from .process import Ended, run, start, wait
+from .process import Ended, Started, run
 from .rows import Report, Trial
 from .snapshot import differences, snapshot
 from .victims import MOST, VICTIMS, Sound, Victim, undisturbed
@@ -65,13 +65,14 @@ def strike(
     """Starts a command, sends a signal after so many seconds, and starts it again."""
     victim.prepare(work, out)
     temporary = str(out.parent / "tmp")
-    process = start(victim.command(work, out), TMPDIR=temporary)
+    started = Started(victim.command(work, out), TMPDIR=temporary)
+    process = started.process
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(after)
     running = process.poll() is None
     process.send_signal(sent)
     began = time.monotonic()
-    ended = wait(process, PATIENCE)
+    ended = started.wait(PATIENCE)
     faults = _ending(ended, sent, time.monotonic() - began) if running else []
     if left := left_behind(process.pid):
         faults.append(f"left behind: {', '.join(left)}")

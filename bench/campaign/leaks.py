@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .inputs import STORAGES, prepare
 from .kills import left_behind
-from .process import Ended, perform_alone, start, wait
+from .process import Ended, Started, perform_alone
 from .rows import Report, Trial
 from .snapshot import differences, snapshot
 from .victims import MOST, VICTIMS, Sound, Victim, undisturbed
@@ -50,13 +50,13 @@ def pair(victim: Victim, work: Path, out: Path, sound: Sound) -> Trial:
     """Starts a command twice at once: one succeeds, the other is refused or is right as well."""
     victim.prepare(work, out)
     command = victim.command(work, out)
-    both = [start(command), start(command)]
-    ended = [wait(process, MOST) for process in both]
+    both = [Started(command), Started(command)]
+    ended = [started.wait(MOST) for started in both]
     faults = [_wrong(one) for one in ended]
     if all(one.failure for one in ended):
         faults.append("neither succeeds")
     faults.append(differences(snapshot(out), sound.files))
-    faults += [f"left behind: {name}" for one in both for name in left_behind(one.pid)]
+    faults += [f"left behind: {name}" for one in both for name in left_behind(one.process.pid)]
     refused = sum(bool(one.failure) for one in ended)
     outcome = "one is refused" if refused == 1 else "both succeed" if not refused else "fault"
     return Trial(f"two of {victim.name} at once", outcome, "; ".join(filter(None, faults)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -44,35 +44,43 @@ class Ended(NamedTuple):
         return ""
 
 
-def start(command: Sequence[str], **variables: str) -> subprocess.Popen[str]:
-    """Starts a process in a session of its own, so that all of its children are known by that."""
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env={**os.environ, **QUIET, **variables},
-        start_new_session=True,
-    )
+class Started:
+    """A process in a session of its own, by which all of its children are known.
 
+    It writes into files: a child that is left behind would keep a pipe open.
+    """
 
-def wait(process: subprocess.Popen[str], seconds: float) -> Ended:
-    """Waits for a process; ends it, and all of its session, after so many seconds."""
-    try:
-        output, errors = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        output, errors = process.communicate()
-        return Ended(None, output, errors)
-    return Ended(process.returncode, output, errors)
+    def __init__(self, command: Sequence[str], **variables: str) -> None:
+        self._output = tempfile.TemporaryFile("w+", errors="replace")
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._errors,
+            env={**os.environ, **QUIET, **variables},
+            start_new_session=True,
+        )
+
+    def wait(self, seconds: float) -> Ended:
+        """Waits for it; ends it, and all of its session, after so many seconds."""
+        status = None
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        texts = []
+        for file in (self._output, self._errors):
+            file.seek(0)
+            texts.append(file.read())
+            file.close()
+        return Ended(status, *texts)
 
 
 def run(command: Sequence[str], *, seconds: float, **variables: str) -> Ended:
-    """Runs a process to its end, see `start` and `wait`."""
-    return wait(start(command, **variables), START + seconds)
+    """Runs a process to its end, which must come within so many seconds after its imports."""
+    return Started(command, **variables).wait(START + seconds)
 
 
 def perform(task: str, *, seconds: float, **arguments: Any) -> Report | str:

@@ -28,15 +28,14 @@ class Trial(NamedTuple):
     fault: str = ""
 
 
-class Report(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Report:
     """What processes tried, and the most memory that one of them had, MiB; 0 if it is unknown."""
 
     trials: list[Trial]
     peak_mib: float = 0.0
 
-    def __add__(self, other: object) -> Report:
-        if not isinstance(other, Report):
-            return NotImplemented
+    def __add__(self, other: Report) -> Report:
         return Report(self.trials + other.trials, max(self.peak_mib, other.peak_mib))
 
 

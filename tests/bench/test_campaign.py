@@ -110,7 +110,7 @@ import pathlib, sys, time
 out = pathlib.Path(sys.argv[1])
 out.mkdir(parents=True, exist_ok=True)
 (out / "partial").touch()
-time.sleep(0.5)
+time.sleep(1.5)
 (out / "partial").replace(out / "whole")
 """
 CARELESS = """
@@ -118,9 +118,9 @@ import os, pathlib, subprocess, sys, time
 out = pathlib.Path(sys.argv[1])
 out.mkdir(parents=True, exist_ok=True)
 (out / f"partial-{os.getpid()}").touch()
-if os.environ.get("TMPDIR"):
-    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-time.sleep(0.5)
+if os.environ.get("TMPDIR", "").endswith("struck/tmp"):
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(15)"])
+time.sleep(1.5)
 (out / f"partial-{os.getpid()}").replace(out / "whole")
 """
 
@@ -132,7 +132,7 @@ def test_a_command_that_is_struck(program, wrong, tmp_path):
     victim = Victim("program", lambda work, out: ("-c", program, out))
     out = tmp_path / "struck" / "out"
     sound = undisturbed(victim, tmp_path, out)
-    trial = kills.strike(victim, tmp_path, out, sound, signal.SIGKILL, 0.3)
+    trial = kills.strike(victim, tmp_path, out, sound, signal.SIGKILL, 1.0)
     assert trial[:2] == ("program, SIGKILL", "ended and repeated")
     assert bool(trial.fault) == bool(wrong)
     assert all(words in trial.fault for words in wrong)
@@ -142,7 +142,7 @@ def test_an_interruption_must_end_with_its_status_and_no_traceback(tmp_path):
     victim = Victim("program", lambda work, out: ("-c", CAREFUL, out))
     out = tmp_path / "struck" / "out"
     sound = undisturbed(victim, tmp_path, out)
-    trial = kills.strike(victim, tmp_path, out, sound, signal.SIGINT, 0.3)
+    trial = kills.strike(victim, tmp_path, out, sound, signal.SIGINT, 1.0)
     assert "ended by SIGINT, not status 130; a traceback" in trial.fault
 
 
