@@ -55,11 +55,11 @@ def _change_list(text: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
     lines = text.decode().splitlines()
     row = rng.integers(len(lines))
     if kind == 1:
-        piece = str(rng.choice(PIECES))
+        piece = PIECES[rng.integers(len(PIECES))]
         at = rng.integers(len(lines[row]) + 1)
         lines[row] = lines[row][:at] + piece + lines[row][at:]
         return f"{piece!r} in line {row + 1}", "\n".join(lines).encode()
-    path = str(rng.choice(PATHS))
+    path = PATHS[rng.integers(len(PATHS))]
     lines[row] = ",".join([path, *lines[row].split(",")[1:]])
     return f"path {path!r} in line {row + 1}", "\n".join(lines).encode()
 
@@ -118,7 +118,8 @@ def _damage(sound: Sound, data_dir: Path, rng: np.random.Generator, number: int)
     shutil.copytree(data.folder, folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     records = [path for path in files if ".tfrecord" in path.name]
-    path = rng.choice(np.array(records if rng.random() < 0.5 else files, object))
+    choice = records if rng.random() < 0.5 else files
+    path = choice[rng.integers(len(choice))]
     name, changed = change(path.read_bytes(), rng)
     path.write_bytes(changed)
     outcome, fault = _look(sound, data_dir, path)
@@ -154,8 +155,8 @@ def _look(sound: Sound, data_dir: Path, path: Path) -> tuple[str, str]:
 
 
 def _names(path: Path, text: str) -> bool:
-    """Whether a message names a file, or for one of the index or of the metadata its folder."""
-    return path.name in text or (".tfrecord" not in path.name and str(path.parents[0]) in text)
+    """Whether a message names a file, or for one of the index or of the metadata the dataset."""
+    return path.name in text or (".tfrecord" not in path.name and str(path.parents[1]) in text)
 
 
 def _all(data: pipeline.Dataset) -> dict[str, Pixels]:
