@@ -24,7 +24,18 @@ from sentiflow.pipeline import InputError
 
 from .gpu import page as gpu
 from .harness.rows import Row, read_json
-from .show import builds, campaign, curves, growth, memory, rates, sentences, stages, starts, utilisation
+from .show import (
+    builds,
+    campaign,
+    curves,
+    growth,
+    memory,
+    rates,
+    sentences,
+    stages,
+    starts,
+    utilisation,
+)
 
 BLOCK = re.compile(
     r"(?P<head><!-- (?P<kind>[a-z]+) (?P<rows>\S+\.json) -->\n).*?(?P<tail>\n?<!-- end -->)",

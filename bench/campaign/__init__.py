@@ -1,1 +1,1 @@
-"""Faults that are made on purpose, and what the commands do about them: `python -m bench.campaign`."""
+"""Faults made on purpose, and what the commands do about them: `python -m bench.campaign`."""

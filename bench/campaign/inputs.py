@@ -80,7 +80,9 @@ def build(
     storage: str, photos: Path, data_dir: Path, *, shards: int = 1, **settings: Any
 ) -> pipeline.Dataset:
     """Builds a folder of photographs as one storage, for windows of `SIDE` pixels; opens it."""
-    config = PhotoFolderConfig(storage=storage, **{"image_size": SIDE} | settings)
+    if storage != "original":
+        settings["image_size"] = SIDE
+    config = PhotoFolderConfig(storage=storage, **settings)
     builder = Builder(data_dir=str(data_dir), config=config)
     options = tfds.download.DownloadConfig(manual_dir=str(photos), num_shards=shards)
     builder.download_and_prepare(download_config=options)

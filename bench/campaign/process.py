@@ -51,13 +51,16 @@ class Started:
     """
 
     def __init__(self, command: Sequence[str], **variables: str) -> None:
-        self._output = tempfile.TemporaryFile("w+", errors="replace")
-        self._errors = tempfile.TemporaryFile("w+", errors="replace")
+        self._files = [
+            tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  # `wait` closes it
+            for _ in range(2)
+        ]
+        output, errors = self._files
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=self._errors,
+            stdout=output,
+            stderr=errors,
             env={**os.environ, **QUIET, **variables},
             start_new_session=True,
         )
@@ -71,7 +74,7 @@ class Started:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         texts = []
-        for file in (self._output, self._errors):
+        for file in self._files:
             file.seek(0)
             texts.append(file.read())
             file.close()
@@ -105,9 +108,7 @@ def perform_alone(task: str, subject: str, *, seconds: float, **arguments: Any) 
     return report if isinstance(report, Report) else Report([Trial(subject, "crash", report)])
 
 
-def perform_range(
-    task: str, first: int, count: int, *, seconds: float, **arguments: Any
-) -> Report:
+def perform_range(task: str, first: int, count: int, *, seconds: float, **arguments: Any) -> Report:
     """Has a worker try inputs by number; one that ends it is narrowed down to.
 
     Args:

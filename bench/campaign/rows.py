@@ -69,7 +69,7 @@ class Row:
 
 
 def gather(part: str, report: Report, *, seconds: float, seed: int) -> list[Row]:
-    """The rows of a part, a kind of input each, in the order in which the kinds were first tried."""
+    """The rows of a part, a kind of input each, in the order in which they were first tried."""
     kinds: dict[str, list[Trial]] = {}
     for trial in report.trials:
         kinds.setdefault(trial.subject, []).append(trial)

@@ -36,7 +36,8 @@ def differences(got: Mapping[str, str], expected: Mapping[str, str]) -> str:
         "left over": got.keys() - expected.keys(),
         "different": {name for name in got.keys() & expected if got[name] != expected[name]},
     }
-    return "; ".join(f"{kind}: {', '.join(sorted(names))}" for kind, names in kinds.items() if names)
+    found = {kind: ", ".join(sorted(names)) for kind, names in kinds.items() if names}
+    return "; ".join(f"{kind}: {names}" for kind, names in found.items())
 
 
 def _json(data: bytes) -> bytes:

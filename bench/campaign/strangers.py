@@ -31,7 +31,7 @@ MUCH = 10**12  # values that a header announces
 DEEP = 100_000  # brackets in each other
 MARKER = "ran.txt"  # what code of a stranger would write, beside its run
 SCRIPT = "<script>alert(1)</script>"
-MARKUP = (SCRIPT, "&amp;'\"><b>", "$\\frac{1$ | a_b")  # names of classes
+MARKUP = (SCRIPT, "&amp;'\"><blink>", "$\\frac{1$ | a_b")  # names of classes
 TESTED = "0012.png"  # of the test split
 FILE = '"><img src=x onerror=alert(1)>.png'
 
@@ -225,9 +225,10 @@ def _markup(run: Path) -> str:
     inputs.train(inputs.build("raw", photos, run / "data"), run / "marked", Console(quiet=True))
     status, said = invoke(report.main, "--run", run / "marked")
     page = (run / "marked" / "report.html").read_text()
-    raw = [piece for piece in (SCRIPT, "<b>", "<img src=x") if piece in page]
+    raw = [piece for piece in (SCRIPT, "<blink>", "<img src=x") if piece in page]
     missing = [piece for piece in ("&lt;script&gt;", "&lt;img src=x") if piece not in page]
-    return f"status {status}: {said}, raw {raw}, missing {missing}" if status or raw or missing else ""
+    wrong = f"status {status}: {said}, raw {raw}, missing {missing}"
+    return wrong if status or raw or missing else ""
 
 
 CASES: dict[str, Case] = {
@@ -273,7 +274,8 @@ def _held(command: click.Command, *arguments: object) -> str:
     """What is wrong if a command neither succeeds nor refuses in one line with status 2."""
     status, said = invoke(command, *arguments)
     if status is None:
-        return f"{command.callback.__module__.split('.')[-1]} ends in {' '.join(said.split())[:200]}"
+        name = getattr(command.callback, "__module__", "").rpartition(".")[2]
+        return f"{name} ends in {' '.join(said.split())[:200]}"
     if status not in (0, 2) or (status and said.count("\n") != 1):
         return f"status {status}: {said[:200]!r}"
     return ""

@@ -13,6 +13,7 @@ from ..campaign.rows import Row, read
 from .table import rich_table
 
 HEADINGS = ("part", "what", "tried", "outcomes", "not as promised", "most memory, MiB")
+PACKAGES = ("python", "tensorflow", "keras", "pillow")
 TEXTS = 2  # of them begin a line; the outcomes are text as well
 
 
@@ -43,7 +44,7 @@ def markdown(path: Path) -> str:
 def _setting(row: Row) -> str:
     machine = row.environment
     hardware = f"{machine['cpu']}, {machine['cores']} cores"
-    versions = ", ".join(f"{name} {machine.get(name)}" for name in ("python", "tensorflow", "keras"))
+    versions = ", ".join(f"{name} {machine.get(name)}" for name in PACKAGES)
     minutes = f"{row.part}: seed {row.seed}, {row.seconds / 60:,.0f} minutes"
     return f"{minutes}; {hardware}; {versions}; commit {row.commit or 'none'}"
 

@@ -22,6 +22,7 @@ from sentiflow.bench.campaign.levels import Level
 from sentiflow.bench.campaign.rows import Report, Trial
 from sentiflow.bench.campaign.victims import Victim, undisturbed
 from sentiflow.bench.show import campaign as show
+from sentiflow.model.reports import plots, run_page
 
 SEED = 12
 
@@ -31,6 +32,9 @@ def run(tmp_path_factory):
     """A finished run, on few photographs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inputs, "PHOTOS", 60)
+        for name in ("draw_charts", "draw_confusion"):
+            patch.setattr(plots, name, lambda *_, **__: None)
+        patch.setattr(run_page, "write_run", lambda *_, **__: None)
         work = tmp_path_factory.mktemp("campaign")
         inputs.prepare(work)
     return str(work / "run")
