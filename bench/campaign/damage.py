@@ -19,8 +19,8 @@ from sentiflow.pipeline import InputError, verify
 
 from . import inputs
 from .changes import change
-from .inputs import SIDE, STORAGES
-from .mutants import Pixels, serve
+from .inputs import STORAGES
+from .mutants import WINDOWS, kind_of, serve
 from .rows import Trial
 
 LISTED = 12  # pictures that the lists name
@@ -73,7 +73,7 @@ def _build(photos: Path, data_dir: Path) -> tuple[str, str]:
     except DatasetError as error:
         return "refused", _raw_controls(str(error))
     except Exception as error:  # of any kind: none but the one above is promised
-        return "refused", f"ends in {type(error).__name__}: {error}"
+        return "refused", f"ends in {kind_of(error)}"
     outside = [file for file in data.files("all") if not _is_inside(photos, file)]
     fault = f"holds {outside[0]}, which is not in the folder" if outside else ""
     return "built", fault or _raw_controls(said.getvalue())
@@ -93,7 +93,7 @@ class Sound(NamedTuple):
     """A dataset as it was built, and the windows of all of its pictures."""
 
     data: pipeline.Dataset
-    pixels: dict[str, Pixels]
+    pixels: dict[str, np.ndarray]
 
 
 def shards(seed: int, first: int, count: int) -> Iterator[Trial]:
@@ -135,21 +135,19 @@ def _kind(path: Path) -> str:
 
 def _look(sound: Sound, data_dir: Path, path: Path) -> tuple[str, str]:
     """The outcome of a changed file, and what was not as promised."""
+    said: list[str] = []
     try:
         data = pipeline.open(sound.data.name, data_dir=str(data_dir))
         said = list(verify.verify(verify.shards_of(data)))
         served = _all(data)
     except InputError as error:
-        return "refused by name", "" if _names(path, str(error)) else f"says: {error}"
+        text = " ".join([*said, str(error)])
+        return "refused by name", "" if _names(path, text) else f"says: {text}"
     except Exception as error:  # of any kind: none but the one above is promised
-        return "crash", f"ends in {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    broken = [pixels for pixels in served.values() if isinstance(pixels, str)]
-    unnamed = [pixels for pixels in broken if not pixels.startswith(InputError.__name__)]
-    if unnamed:
-        return "found by verify" if said else "unnoticed", f"reading ends in {unnamed[0]}"
+        return "found by verify" if said else "unnoticed", f"ends in {kind_of(error)}"
     if said:
-        return "found by verify", "" if _names(path, " ".join(said)) else f"says: {said[0]}"
-    if broken or not _same(served, sound.pixels) or _kind(path) == "shard":
+        return "found by verify", "" if _names(path, said[0]) else f"says: {said[0]}"
+    if _kind(path) == "shard" or not _same(served, sound.pixels):
         return "unnoticed", "other pixels are served, and verify says nothing"
     return ("harmless" if data.class_names == sound.data.class_names else "other class names"), ""
 
@@ -159,15 +157,13 @@ def _names(path: Path, text: str) -> bool:
     return path.name in text or (".tfrecord" not in path.name and str(path.parents[1]) in text)
 
 
-def _all(data: pipeline.Dataset) -> dict[str, Pixels]:
+def _all(data: pipeline.Dataset) -> dict[str, np.ndarray]:
     """The windows of all pictures of a dataset by file name and label."""
-    settings = pipeline.Settings(image_size=SIDE)
-    labels = dict(zip(data.files("all", settings), data.labels("all", settings), strict=True))
-    pixels = serve(data, "all")
-    return {f"{file} of {labels[file]}": window for file, window in pixels.items()}
+    labels = dict(zip(data.files("all", WINDOWS), data.labels("all", WINDOWS), strict=True))
+    return {f"{file} of {labels[file]}": window for file, window in serve(data, "all").items()}
 
 
-def _same(served: dict[str, Pixels], sound: dict[str, Pixels]) -> bool:
+def _same(served: dict[str, np.ndarray], sound: dict[str, np.ndarray]) -> bool:
     return served.keys() == sound.keys() and all(
         np.array_equal(served[name], sound[name]) for name in sound
     )

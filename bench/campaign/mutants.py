@@ -28,6 +28,7 @@ RESIZED = 1.5  # of `original`: other arithmetic
 COMPRESSED = 6.0  # of `jpeg`, whose quality is 95: these pictures are grainy
 SAME_PROBABILITIES = 1e-4  # batches differ, and with them last bits
 
+WINDOWS = pipeline.Settings(image_size=SIDE, preprocess=None, cache="none")
 Pixels = np.ndarray | str  # uint8 [SIDE, SIDE, 3], or why there are none
 # A window of Pillow's, and whether it is the whole picture, not resized; None: it cannot be read.
 Expected = tuple[np.ndarray, bool] | None
@@ -133,28 +134,31 @@ def _write(photos: Path, mutants: list[Mutant]) -> None:
 
 
 def _serve(storage: str, photos: Path, data_dir: Path) -> dict[str, Pixels]:
-    """The windows of all pictures that a storage holds, by file name."""
+    """The windows of all pictures that a storage holds by file name, or why there are none."""
     data = inputs.build(storage, photos, data_dir, on_bad_image="skip")
-    return serve(data, "train")
-
-
-def serve(data: pipeline.Dataset, split: str) -> dict[str, Pixels]:
-    """The windows of a split by file name, through its stream; one by one if that ends early."""
-    settings = pipeline.Settings(image_size=SIDE, preprocess=None, cache="none")
-    files = data.files(split, settings)
     try:
-        batches = data.load(split, settings=settings).as_numpy_iterator()
-        images = np.concatenate([images for images, _ in batches])
+        return dict(serve(data, "train"))
     except Exception:  # of any kind: that of each picture is looked at
-        return {file: _window(data, split, file, settings) for file in files}
-    return dict(zip(files, images, strict=True))
+        return {file: _window(data, file) for file in data.files("train", WINDOWS)}
 
 
-def _window(data: pipeline.Dataset, split: str, file: str, settings: pipeline.Settings) -> Pixels:
+def serve(data: pipeline.Dataset, split: str) -> dict[str, np.ndarray]:
+    """The windows of a split by file name, as its stream has them."""
+    batches = data.load(split, settings=WINDOWS).as_numpy_iterator()
+    images = np.concatenate([images for images, _ in batches])
+    return dict(zip(data.files(split, WINDOWS), images, strict=True))
+
+
+def _window(data: pipeline.Dataset, file: str) -> Pixels:
     try:
-        return data.windows(split, [file], settings)[0]
+        return data.windows("train", [file], WINDOWS)[0]
     except Exception as error:  # of any kind: it is the result
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return kind_of(error)
+
+
+def kind_of(error: Exception) -> str:
+    """An error in a line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def pillow(data: bytes) -> Expected:
