@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from sentiflow import pipeline
 from sentiflow.builders.writing.errors import DatasetError
@@ -22,11 +23,14 @@ from .changes import change
 from .inputs import STORAGES
 from .mutants import WINDOWS, kind_of, serve
 from .rows import Trial
+from .strangers import invoke
 
 LISTED = 12  # pictures that the lists name
 # What people, spreadsheets and strangers put into lists.
 PIECES = ('"', "'", ";", "\t", ",", "\0", "\r", "\n\n", "#", "\ufeff", "\u202e", "\x1b[31m")
 PATHS = ("../secret.png", "/etc/passwd", "./0001.jpg", "a/../../b.png", "C:\\a.png", "~/a.png", "")
+# What a stream raises at bytes that it cannot read; which ones they are, `verify` tells.
+DAMAGE = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what no terminal should be sent raw
 
 
@@ -135,19 +139,22 @@ def _kind(path: Path) -> str:
 
 def _look(sound: Sound, data_dir: Path, path: Path) -> tuple[str, str]:
     """The outcome of a changed file, and what was not as promised."""
-    said: list[str] = []
+    status, said = invoke(verify.main, "--data_dir", data_dir, "--dataset", sound.data.name)
+    if status not in (0, 2):
+        return "crash", f"verify: status {status}, {said}"
+    wrong = "" if _names(path, said) else f"verify says: {said}"
     try:
         data = pipeline.open(sound.data.name, data_dir=str(data_dir))
-        said = list(verify.verify(verify.shards_of(data)))
-        served = _all(data)
+        same = _same(_all(data), sound.pixels)
     except InputError as error:
-        text = " ".join([*said, str(error)])
-        return "refused by name", "" if _names(path, text) else f"says: {text}"
-    except Exception as error:  # of any kind: none but the one above is promised
-        return "found by verify" if said else "unnoticed", f"ends in {kind_of(error)}"
-    if said:
-        return "found by verify", "" if _names(path, said[0]) else f"says: {said[0]}"
-    if _kind(path) == "shard" or not _same(served, sound.pixels):
+        return "refused by name", "" if _names(path, f"{said} {error}") else f"says: {error}"
+    except DAMAGE:
+        return ("found by verify", wrong) if status else ("unnoticed", "reading ends, verify not")
+    except Exception as error:  # of any kind: none but those above is promised
+        return "crash", f"reading ends in {kind_of(error)}"
+    if status:
+        return "found by verify", wrong
+    if _kind(path) == "shard" or not same:
         return "unnoticed", "other pixels are served, and verify says nothing"
     return ("harmless" if data.class_names == sound.data.class_names else "other class names"), ""
 
