@@ -46,7 +46,10 @@ def strangers(run: str) -> Iterator[Trial]:
             copy = Path(folder) / "inside" / "run"
             shutil.copytree(run, copy)
             before = _outside(Path(folder), copy)
-            fault = case(copy)
+            try:
+                fault = case(copy)
+            except Exception as error:  # of any kind: no case may end this way
+                fault = f"ends in {type(error).__name__}: {' '.join(str(error).split())[:200]}"
             written = _outside(Path(folder), copy) - before
             if written:
                 fault = f"{fault} wrote {', '.join(sorted(written))}".strip()

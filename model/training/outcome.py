@@ -64,4 +64,4 @@ def read_outcome(folder: Path) -> Outcome:
         return Outcome.read(json.loads((folder / METRICS).read_text()))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         rule = f"{folder / METRICS} is damaged ({error})"
-        raise InputError(f"{rule}; remove it, and run model.train with --resume.") from error
+        raise InputError(f"{rule}; restore it, or train another run.") from error
