@@ -24,11 +24,13 @@ def alone(out: Path) -> Iterator[None]:
     descriptor = os.open(out, os.O_RDONLY)
     try:
         _lock(descriptor, out)
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # it holds something
+                out.rmdir()
     finally:
         os.close(descriptor)
-        with contextlib.suppress(OSError):  # it holds something
-            out.rmdir()
 
 
 def _lock(descriptor: int, out: Path) -> None:
