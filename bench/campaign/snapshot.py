@@ -7,12 +7,13 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+NAMED = 3  # files that a fault names
 TIMES = ("seconds", "images_per_second", "waiting_share")  # begin the names of what a clock says
 
 
@@ -30,14 +31,18 @@ def digest(path: Path) -> str:
 
 
 def differences(got: Mapping[str, str], expected: Mapping[str, str]) -> str:
-    """The names of files that are missing, too many, or other ones; "" if all is the same."""
+    """Files that are missing, too many, or other ones, some by name; "" if all is the same."""
     kinds = {
         "missing": expected.keys() - got.keys(),
         "left over": got.keys() - expected.keys(),
         "different": {name for name in got.keys() & expected if got[name] != expected[name]},
     }
-    found = {kind: ", ".join(sorted(names)) for kind, names in kinds.items() if names}
-    return "; ".join(f"{kind}: {names}" for kind, names in found.items())
+    return "; ".join(f"{kind}: {_some(sorted(names))}" for kind, names in kinds.items() if names)
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _json(data: bytes) -> bytes:
