@@ -7,7 +7,7 @@ import sys
 
 from sentiflow import startup
 
-startup.prepare()
+startup.command(__name__)
 
 from .inputs import register_backbone
 

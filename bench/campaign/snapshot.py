@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 NAMED = 3  # files that a fault names
@@ -60,9 +61,17 @@ def _table(data: bytes) -> bytes:
 
 
 def _network(data: bytes) -> bytes:
-    """All of a `.keras` but the member that has its date."""
+    """Configuration and weights of a `.keras`, without its date."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return b"".join(archive.read(name) for name in ("config.json", "model.weights.h5"))
+        parts = [archive.read("config.json")]
+        weights = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(weights) as file:
+        file.visititems(lambda name, item: parts.append(_array(name, item)))
+    return b"".join(parts)
+
+
+def _array(name: str, item: h5py.Group | h5py.Dataset) -> bytes:
+    return name.encode() + (item[()].tobytes() if isinstance(item, h5py.Dataset) else b"")
 
 
 def _state(data: bytes) -> bytes:

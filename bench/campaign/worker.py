@@ -11,7 +11,7 @@ from typing import Any
 
 from sentiflow import startup
 
-startup.prepare()
+startup.command(__name__)
 
 import psutil
 
