@@ -26,7 +26,18 @@ from sentiflow.terminal import echo
 
 from .gpu import page as gpu
 from .harness.rows import Row, read_json
-from .show import builds, curves, growth, memory, rates, sentences, stages, starts, utilisation
+from .show import (
+    builds,
+    campaign,
+    curves,
+    growth,
+    memory,
+    rates,
+    sentences,
+    stages,
+    starts,
+    utilisation,
+)
 
 BLOCK = re.compile(
     r"(?P<head><!-- (?P<kind>[a-z]+) (?P<rows>\S+\.json) -->\n).*?(?P<tail>\n?<!-- end -->)",
@@ -56,10 +67,11 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "experiments": lambda path: results.as_markdown(results.read_rows(path)),
     "margin": _of_dicts(sentences.margin),
     "gain": sentences.gain,
+    "campaign": campaign.markdown,
     "gpu": gpu.markdown,
     "gpulimit": gpu.limit,
 }
-WITHOUT_ROWS = ("gpu", "gpulimit")  # these say themselves that nothing was measured
+WITHOUT_ROWS = ("campaign", "gpu", "gpulimit")  # these say themselves that nothing was measured
 
 
 def fill(text: str, root: Path) -> str:

@@ -22,6 +22,7 @@ from sentiflow import cli, pipeline
 
 from .settings import TrainSettings
 from .training import protocols, recipe
+from .training.alone import alone
 from .training.plan import perform, plan
 
 
@@ -117,7 +118,8 @@ def main(
         folds=folds,
         variants=recipe.ABLATION if ablation else None,
     )
-    perform(planned, out=out, sequential=sequential, console=console)
+    with alone(out):
+        perform(planned, out=out, sequential=sequential, console=console)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def find(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder:
     """The dataset as TFDS reads it.
 
     Raises:
-        InputError: it is not there.
+        InputError: it is not there, or what TFDS wrote beside its shards is damaged.
     """
     name, _, versioned = dataset.partition("/")
     config, _, version = versioned.partition(":")
@@ -54,6 +54,11 @@ def find(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder:
         folder = os.path.abspath(data_dir)
         remedy = _remedy(dataset, data_dir)
         raise InputError(f"{dataset} is not in {folder}; prepare it with: {remedy}") from None
+    except Exception as error:  # of many types, if a file of TFDS is damaged
+        folder = os.path.join(os.path.abspath(data_dir), name, config)
+        reason = " ".join(str(error).split())[:200]
+        rule = f"{folder} is damaged, so {dataset} cannot be read ({reason})"
+        raise InputError(f"{rule}; rebuild it: {_remedy(dataset, data_dir)}") from error
 
 
 def stamps(folder: str) -> tuple[int, ...]:

@@ -65,6 +65,7 @@ BUILDS = (
     Entry("growth", "bench.growth", "Watch a build's memory while the set grows."),
 )
 PAGES = (
+    Entry("campaign", "bench.campaign", "Make faults on purpose, and see what comes of them."),
     Entry("smoke", "bench.smoke", "Fail if speed was lost.", extra="bench"),
     Entry("demo", "bench.demo", "Go the whole road once, on samples.", extra="bench"),
     Entry("docs", "bench.docs", "Write tables into Markdown files."),

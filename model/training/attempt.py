@@ -30,7 +30,6 @@ class Attempt:
     def __init__(self, out: Path) -> None:
         self.out = out
         self._is_first = not is_run(out)
-        self._made = [folder for folder in (out, *out.parents) if not folder.exists()]
         parts = [out / name for name in _BEGINNINGS]
         self._parts = [part for part in parts if not part.exists()]
 
@@ -52,13 +51,10 @@ class Attempt:
         return is_run(self.out) and (from_outside or _has_epoch(self.out))
 
     def _undo(self) -> None:
-        """Removes what was made of the run, and the folders that were made for it."""
+        """Removes what was made of the run."""
         for part in self._parts:
             with contextlib.suppress(OSError):
                 shutil.rmtree(part) if part.is_dir() else part.unlink()
-        with contextlib.suppress(OSError):  # another run has begun in one of them
-            for folder in self._made:
-                folder.rmdir()
 
 
 def _has_epoch(out: Path) -> bool:

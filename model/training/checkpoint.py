@@ -23,8 +23,9 @@ INITIAL = "checkpoint/initial.npz"
 FORMER_INITIAL = "checkpoint/initial.weights.h5"  # the same, of runs that 0.1.0 began
 STATE = "checkpoint/state.npz"
 
-# What NumPy raises when a checkpoint is cut, is none, or is another network's.
-UNREADABLE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)
+# What NumPy raises when a checkpoint is cut, is none, is another network's, or announces more than
+# there is memory for.
+UNREADABLE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, MemoryError)
 
 Arrays = dict[str, np.ndarray]
 
@@ -203,7 +204,7 @@ def load(
         [batch, classes].
 
     Raises:
-        InputError: the folder holds no finished run.
+        InputError: the folder holds no finished run, or its network cannot be read.
     """
     folder = Path(folder)
     record = read_record(folder)
@@ -215,4 +216,17 @@ def load(
         )
     if backbones.find_backbone(record.train.backbone).preset:
         hub.require_hub()
-    return record, keras.saving.load_model(path, compile=False)
+    return record, _load_network(path)
+
+
+def _load_network(path: Path) -> keras.Model:
+    """Reads a saved network; none of its own code is run.
+
+    Raises:
+        InputError: it cannot be read, or it holds code.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # of many types, if the file is damaged or made to harm
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{path} is not a network of this software: {reason}") from error

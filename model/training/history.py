@@ -81,13 +81,16 @@ def read_history(folder: Path) -> list[EpochRow]:
     """Reads `history.csv`.
 
     Raises:
-        InputError: it is missing or empty.
+        InputError: it is missing, empty or damaged.
     """
     try:
         with (folder / HISTORY).open(newline="") as file:
             rows = [EpochRow.read(row) for row in csv.DictReader(file)]
     except FileNotFoundError:
         rows = []
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
+        rule = f"{folder / HISTORY} is damaged ({error})"
+        raise InputError(f"{rule}; restore it, or train another run.") from error
     if not rows:
         raise InputError(f"{folder / HISTORY} holds no epoch. Train or resume the run first.")
     return rows

@@ -25,6 +25,7 @@ from sentiflow.pipeline import InputError
 from ..networks import network, precision
 from ..settings import TrainSettings
 from . import checkpoint, loop
+from .alone import alone
 from .attempt import Attempt
 from .groups import OF_FEATURES, Job, epochs, groups, work
 from .progress import Progress
@@ -123,8 +124,9 @@ class Group:
         # vain over and over.
         tf.get_logger().setLevel("ERROR")
         with contextlib.ExitStack() as stack:
-            for attempt in self.attempts.values():
-                stack.enter_context(attempt)
+            for job in self.jobs:
+                stack.enter_context(alone(job.out))
+                stack.enter_context(self.attempts[job.out])
             stack.enter_context(precision.policy(self.record.environment.precision))
             stack.enter_context(self.record.data.naming_damage())
             heads = self._finish(self._open())

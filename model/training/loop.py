@@ -19,6 +19,7 @@ from ..reports import charts, plots, run_page
 from ..scores.split import evaluate, evaluation_batches, summary
 from ..settings import TrainSettings
 from . import checkpoint, recipe
+from .alone import alone
 from .attempt import Attempt
 from .feed import fed_by, feed, steps_per_epoch
 from .history import EpochRow, best_epoch, should_stop
@@ -63,11 +64,17 @@ def train_record(out: Path, record: Record, progress: Progress) -> Outcome:
     """Trains what `prepare` has settled, or goes on with it.
 
     Raises:
-        InputError: the weights are not to be had; the loss is no longer a number.
+        InputError: the weights are not to be had; the loss is no longer a number; another process
+            is at it.
     """
-    if is_finished(out):
-        progress.say(f"{out}: this run is finished, nothing is left to do.")
-        return read_outcome(out)
+    with alone(out):
+        if is_finished(out):
+            progress.say(f"{out}: this run is finished, nothing is left to do.")
+            return read_outcome(out)
+        return _train_rest(out, record, progress)
+
+
+def _train_rest(out: Path, record: Record, progress: Progress) -> Outcome:
     with Attempt(out), precision.policy(record.environment.precision):
         model, history = open_run(out, record)
         for line in describe(record, model):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiflow.files import write_json
+from sentiflow.pipeline import InputError
 
 from ..scores.metrics import Figures
 from .record import METRICS
@@ -54,5 +55,13 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
 
 
 def read_outcome(folder: Path) -> Outcome:
-    """Reads the `metrics.json` of a finished run."""
-    return Outcome.read(json.loads((folder / METRICS).read_text()))
+    """Reads the `metrics.json` of a finished run.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        return Outcome.read(json.loads((folder / METRICS).read_text()))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        rule = f"{folder / METRICS} is damaged ({error})"
+        raise InputError(f"{rule}; restore it, or train another run.") from error

@@ -178,7 +178,7 @@ def read_record(folder: Path) -> Record:
         )
     try:
         return Record.read(json.loads(path.read_text()))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} is not the settings of a run of this version: {error!r}"
         ) from error

@@ -62,7 +62,10 @@ def test_every_command_is_in_its_module(entry):
 
 def test_every_bench_command_of_the_checkout_is_listed():
     files = {path.stem for path in (ROOT / "bench").glob("*.py")} - {"__init__"}
-    assert files == {entry.name for entry in BENCH}
+    folders = {path.parent.name for path in (ROOT / "bench").glob("*/__main__.py")}
+    # The one is run by a script on a machine of its own, the other by the benchmarks.
+    folders -= {"gpu", "worker"}
+    assert files | folders == {entry.name for entry in BENCH}
 
 
 def test_without_a_command_the_list_is_shown():

@@ -21,8 +21,8 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/full/state.npz")
 
 
 @pytest.fixture(scope="module")
-def settings(mobilenet, small_backbone):
-    return dataclasses.replace(mobilenet, backbone="small", backbone_options=(), epochs=2)
+def settings(small):
+    return dataclasses.replace(small, epochs=2)
 
 
 @pytest.fixture

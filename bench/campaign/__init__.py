@@ -1,0 +1,1 @@
+"""Faults made on purpose, and what the commands do about them: `python -m bench.campaign`."""
