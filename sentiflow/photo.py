@@ -85,7 +85,7 @@ def formats() -> dict[str, tuple[str, ...]]:
 
     AVIF is among them where Pillow was built with it, HEIF where pillow-heif is installed.
     """
-    more = {"AVIF": _AVIF} if features.check("avif") else {}
+    more: dict[str, tuple[str, ...]] = {"AVIF": _AVIF} if features.check("avif") else {}
     if not extras.missing("heif"):
         import pillow_heif
 

@@ -105,7 +105,8 @@ def _candidates(image: Photo) -> Iterator[bytes]:
 
 
 def _is_flat(picture: Image.Image) -> bool:
-    return all(low == high for low, high in picture.getextrema())
+    pixels = np.asarray(picture)
+    return bool((pixels == pixels[0, 0]).all())
 
 
 def _encode(picture: Image.Image, config: StorageConfig) -> bytes | np.ndarray:

@@ -9,11 +9,11 @@ from sentiflow.model.training.alone import alone
 from sentiflow.pipeline import InputError
 
 
-def test_a_run_that_another_process_trains_is_refused(mobilenet, tiny_inputs, tmp_path):
+def test_a_run_that_another_process_trains_is_refused(small, tiny_inputs, tmp_path):
     out = tmp_path / "run"
     with alone(out):
         with pytest.raises(InputError, match=r"Another process is writing to .*run"):
-            loop.train(mobilenet, tiny_inputs, out=out)
+            loop.train(small, tiny_inputs, out=out)
         assert not list(out.iterdir())
     assert not out.exists()
 
