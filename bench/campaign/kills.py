@@ -26,7 +26,6 @@ PATIENCE = 10.0  # seconds in which it must have ended after any signal
 EARLY = 0.1  # share of the moments while libraries are loaded
 # What TensorFlow leaves in the temporary folder when it is not let end: source files of its own.
 GENERATED = "__autograph_generated_file"
-OURS = 130  # the status after Ctrl-C
 
 
 def kills(work: Path, *, seed: int, count: int) -> Report:
@@ -87,7 +86,7 @@ def strike(
 
 def _ending(ended: Ended, sent: signal.Signals, seconds: float) -> list[str]:
     """What is not as promised about how a command ended."""
-    right = {signal.SIGINT: (OURS,)}.get(sent, (-sent, 128 + sent))
+    right = (-sent, 128 + sent)  # to a shell both are the second
     faults = []
     if ended.status not in (*right, 0):  # 0: it had done everything
         faults.append(f"{ended.failure or 'status 0'}, not status {right[-1]}")

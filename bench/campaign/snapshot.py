@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 
 NAMED = 3  # files that a fault names
-TIMES = ("seconds", "images_per_second", "waiting_share")  # begin the names of what a clock says
+# These begin the names of what a clock says, and of where in memory an object lay.
+TIMES = ("seconds", "images_per_second", "waiting_share", "shared_object_id")
 
 
 def snapshot(folder: Path) -> dict[str, str]:
@@ -63,7 +64,7 @@ def _table(data: bytes) -> bytes:
 def _network(data: bytes) -> bytes:
     """Configuration and weights of a `.keras`, without its date."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        parts = [archive.read("config.json")]
+        parts = [_json(archive.read("config.json"))]
         weights = io.BytesIO(archive.read("model.weights.h5"))
     with h5py.File(weights) as file:
         file.visititems(lambda name, item: parts.append(_array(name, item)))

@@ -213,3 +213,12 @@ def test_names_are_decoded_when_they_are_asked_for():
     assert list(names[np.array([True, False, True])]) == ["añ.jpg", "日.png"]
     assert list(names[np.array([2, 0])]) == ["日.png", "añ.jpg"]
     assert list(names[1:]) == ["b.jpg", "日.png"]
+
+
+def test_a_column_with_a_damaged_header_is_no_index(tmp_path):
+    """NumPy takes it for Python, and raises what Python's tokenizer does."""
+    (tmp_path / "index").mkdir()
+    column = tmp_path / "index" / "label.npy"
+    np.save(column, np.zeros(3, np.int32))
+    column.write_bytes(column.read_bytes().replace(b"}", b"{"))
+    assert index.read([str(tmp_path / "a.tfrecord")]) is None
