@@ -68,7 +68,8 @@ def draw(sheet: Sheet, titles: list[str]) -> Figure:
                 axis.imshow(pictures[row])
                 axis.set_axis_off()
                 axis.set_title(heading if row == 0 else "", color="0.35")
-            axes[row][0].set_title(f"stored\n{title}" if row == 0 else title, color="0.35")
+            name = f"stored\n{title}" if row == 0 else title
+            axes[row][0].set_title(name, color="0.35", parse_math=False)
     return figure
 
 

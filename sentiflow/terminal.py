@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import click
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 # What terminals obey instead of showing it, what turns the direction of writing, line separators,
 # and surrogates, which stand for bytes of names that are not UTF-8.
@@ -30,6 +33,8 @@ def echo(*lines: str, err: bool = False) -> None:
 
 def literal(name: str) -> Text:
     """A `printable` name for a table of Rich, which takes `[red]` in plain text for a colour."""
+    from rich.text import Text  # not above: every command prints, few draw tables
+
     return Text(printable(name))
 
 

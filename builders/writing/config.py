@@ -53,6 +53,11 @@ class StorageConfig(tfds.core.BuilderConfig):
                 "image_size must be a whole number of 1 to 4096 pixels."
                 f" Received: {self.image_size!r}"
             )
+        if self.storage == "original" and self.image_size != IMAGE_SIZE:
+            _refuse(
+                "image_size is of storage raw and jpeg; original serves images of any size."
+                f" Received: {self.image_size}"
+            )
 
     def settings(self) -> dict[str, Any]:
         """The settings that differ from their defaults, as `tfds build --config` takes them."""

@@ -32,7 +32,7 @@ def draw_charts(charts: Sequence[Chart], path: Path, *, title: str, stacked: boo
         stacked: whether they stand below each other and share their x axis.
     """
     figure = Figure(figsize=(5, 5.8) if stacked else (10, 4), layout="constrained")
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, parse_math=False)
     heights = (3,) + (1,) * (len(charts) - 1)
     panels = (
         figure.subplots(len(charts), 1, sharex=True, height_ratios=heights)
@@ -94,11 +94,13 @@ def draw_confusion(table: Table, path: Path, *, title: str) -> None:
         color = "white" if share > 0.55 else "black" if share else COLORS["train"]
         axes.text(column, row, text, ha="center", va="center", fontsize=9, color=color)
     columns, rows = range(len(table.columns)), range(len(table.rows))
-    axes.set_xticks(columns, table.columns, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(rows, table.rows)
+    # A class may be named like a formula.
+    turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "parse_math": False}
+    axes.set_xticks(columns, table.columns, **turned)
+    axes.set_yticks(rows, table.rows, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true")
     # Of the figure, which is wider than the axes.
-    figure.suptitle("\n".join(filter(None, (title, table.note))), fontsize=11)
+    figure.suptitle("\n".join(filter(None, (title, table.note))), fontsize=11, parse_math=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, format=PercentFormatter(1, decimals=0))

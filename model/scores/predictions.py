@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from sentiflow.files import write_atomically
+from sentiflow.options import InputError
 
 # Up to so many classes, files and pages tell of every one; of more, they choose or sum up.
 MOST_CLASSES = 100
@@ -152,7 +153,19 @@ def read_predictions(path: Path, class_names: Sequence[str]) -> Predictions:
     Args:
         path: what `Predictions.write` wrote.
         class_names: those that it was written with.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        InputError: it is damaged, or of other classes.
     """
+    try:
+        return _read(path, class_names)
+    except (ValueError, LookupError, csv.Error) as error:
+        rule = f"{path} is damaged, or of other classes ({error})"
+        raise InputError(f"{rule}; write it anew with model.evaluate.") from None
+
+
+def _read(path: Path, class_names: Sequence[str]) -> Predictions:
     with path.open(newline="") as file:
         header, *rows = csv.reader(file)
     numbers = {name: label for label, name in enumerate(class_names)}

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from sentiflow import pipeline
 from sentiflow.files import write_atomically, write_json
+from sentiflow.pipeline import InputError
 
 from ..reports import charts, plots
 from ..training.record import Record
@@ -54,10 +55,15 @@ class Evaluation:
 
         Raises:
             FileNotFoundError: it is not there.
+            InputError: it is damaged.
         """
-        values = json.loads(path.read_text())
         names = [field.name for field in dataclasses.fields(cls)][:-1]
-        return cls(**{name: values[name] for name in names}, scores=Scores.read(values))
+        try:
+            values = json.loads(path.read_text())
+            return cls(**{name: values[name] for name in names}, scores=Scores.read(values))
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            rule = f"{path} is damaged ({error})"
+            raise InputError(f"{rule}; write it anew with model.evaluate.") from None
 
 
 def evaluate(

@@ -91,9 +91,7 @@ def test_files_from_strangers(subject, run, monkeypatch):
     assert list(strangers.strangers(run)) == [Trial(subject, "held")]
 
 
-def test_changed_files_of_a_run_are_refused_in_words_or_do_no_harm(run, monkeypatch):
-    predicts, _, resumes = strangers.ACTS
-    monkeypatch.setattr(strangers, "ACTS", (predicts, resumes))
+def test_changed_files_of_a_run_are_refused_in_words_or_do_no_harm(run):
     assert faults(strangers.changed(SEED, 0, 12, run)) == []
 
 
