@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
@@ -140,43 +141,46 @@ def _resize(
     size: tf.Tensor,
     settings: StreamSettings,
 ) -> tf.Tensor:
-    """Scales to `shape` and cuts the box of `size` at `corner`, computing no more than that box.
-
-    Like Pillow first across and then down, each rounded to whole levels: where the filter
-    overshoots 0 or 255, at edges of drawings above all, it matters that it is cut off in between.
-    """
-    before = tf.shape(pixels, tf.int64)[:2]
-    scale = tf.cast(shape / before, tf.float32)
-    begin = -tf.cast(corner, tf.float32)
-    rows, columns = before[0], size[1]
-
-    def resized() -> tf.Tensor:
-        # Each row is an image of its own, then each column of values: along the other axis there is
-        # nothing to do.
-        filters = {"kernel_type": _FILTERS[settings.interpolation][0], "antialias": True}
-        across = tf.raw_ops.ScaleAndTranslate(
-            images=pixels[:, None],
-            size=tf.cast([1, columns], tf.int32),
-            scale=[1.0, scale[1]],
-            translation=[0.0, begin[1]],
-            **filters,
-        )
-        down = tf.raw_ops.ScaleAndTranslate(
-            images=tf.reshape(_levels(across), [1, rows, 1, 3 * columns]),
-            size=tf.cast([size[0], 1], tf.int32),
-            scale=[scale[0], 1.0],
-            translation=[begin[0], 0.0],
-            **filters,
-        )
-        return tf.cast(tf.reshape(_levels(down), [size[0], columns, 3]), tf.uint8)
-
+    """Scales to `shape` and cuts the box of `size` at `corner`, computing no more than that box."""
     return tf.cond(
-        tf.reduce_all(tf.equal(shape, before)),
+        tf.reduce_all(tf.equal(shape, tf.shape(pixels, tf.int64)[:2])),
         lambda: tf.slice(pixels, tf.concat([corner, [0]], 0), tf.concat([size, [3]], 0)),
-        resized,
+        lambda: _resample(pixels, shape, corner, size, settings),
     )
 
 
-def _levels(values: tf.Tensor) -> tf.Tensor:
-    """Rounded to whole levels of 0 to 255; Pillow rounds between its two passes, too."""
-    return tf.clip_by_value(tf.round(values), 0.0, 255.0)
+def _resample(
+    pixels: tf.Tensor,
+    shape: tf.Tensor,
+    corner: tf.Tensor,
+    size: tf.Tensor,
+    settings: StreamSettings,
+) -> tf.Tensor:
+    """As `_resize`, like Pillow first across and then down, each rounded to whole levels.
+
+    Where the filter overshoots 0 or 255, at edges of drawings above all, it matters that it is cut
+    off in between. Each row is an image of its own, then each column of values: along the other
+    axis there is nothing to compute.
+    """
+    rows = tf.shape(pixels, tf.int64)[0]
+    scale = tf.cast(shape / tf.shape(pixels, tf.int64)[:2], tf.float32)
+    begin = -tf.cast(corner, tf.float32)
+    across = _filter(pixels[:, None], [1, size[1]], [1.0, scale[1]], [0.0, begin[1]], settings)
+    columns = tf.reshape(across, [1, rows, 1, 3 * size[1]])
+    down = _filter(columns, [size[0], 1], [scale[0], 1.0], [begin[0], 0.0], settings)
+    return tf.cast(tf.reshape(down, [size[0], size[1], 3]), tf.uint8)
+
+
+def _filter(
+    images: tf.Tensor, size: Any, scale: Any, begin: Any, settings: StreamSettings
+) -> tf.Tensor:
+    """Images, [n, h, w, c], scaled and cut to `size` from `begin` on: whole float32 levels."""
+    scaled = tf.raw_ops.ScaleAndTranslate(
+        images=images,
+        size=tf.cast(size, tf.int32),
+        scale=scale,
+        translation=begin,
+        kernel_type=_FILTERS[settings.interpolation][0],
+        antialias=True,
+    )
+    return tf.clip_by_value(tf.round(scaled), 0.0, 255.0)
