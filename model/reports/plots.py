@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -95,7 +96,7 @@ def draw_confusion(table: Table, path: Path, *, title: str) -> None:
         axes.text(column, row, text, ha="center", va="center", fontsize=9, color=color)
     columns, rows = range(len(table.columns)), range(len(table.rows))
     # A class may be named like a formula.
-    turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "parse_math": False}
+    turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "parse_math": False}
     axes.set_xticks(columns, table.columns, **turned)
     axes.set_yticks(rows, table.rows, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true")
