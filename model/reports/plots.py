@@ -96,7 +96,12 @@ def draw_confusion(table: Table, path: Path, *, title: str) -> None:
         axes.text(column, row, text, ha="center", va="center", fontsize=9, color=color)
     columns, rows = range(len(table.columns)), range(len(table.rows))
     # A class may be named like a formula.
-    turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "parse_math": False}
+    turned: dict[str, Any] = {
+        "rotation": 40,
+        "ha": "right",
+        "rotation_mode": "anchor",
+        "parse_math": False,
+    }
     axes.set_xticks(columns, table.columns, **turned)
     axes.set_yticks(rows, table.rows, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true")
