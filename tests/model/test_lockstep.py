@@ -130,6 +130,7 @@ def test_a_head_begins_with_the_weights_that_it_has_alone(settings):
             np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+@pytest.mark.on_one_backend
 def test_stopped_between_two_heads_of_an_epoch_it_goes_on_to_the_same_weights(
     settings, alone, tmp_path, monkeypatch
 ):
