@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -226,7 +227,10 @@ def _load_network(path: Path) -> keras.Model:
         InputError: it cannot be read, or it holds code.
     """
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with warnings.catch_warnings():
+            # Of parts that a file lacks, Keras only warns.
+            warnings.filterwarnings("error", "Skipping", UserWarning)
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # of many types, if the file is damaged or made to harm
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{path} is not a network of this software: {reason}") from error
