@@ -99,15 +99,15 @@ def _names(path: Path, bad: list[Bad]) -> dict[str, str]:
     What cannot be used is added to `bad`.
     """
     names: dict[str, str] = {}
-    for line in read_lines(path):
-        name = inside(line.replace("\\", "/"))
+    for text, place in read_lines(path):
+        name = inside(text.replace("\\", "/"))
         label = (name or "").partition("/")[0]
         if name is None:
-            bad.append(Bad(line, f"{path.name} leads out of the image folder"))
+            bad.append(Bad(text, "leads out of the image folder", place))
         elif label not in LABELS:
-            bad.append(Bad(line, f"unknown class {label!r} in {path.name}"))
+            bad.append(Bad(text, f"unknown class {label!r}", place))
         elif name in names:
-            bad.append(Bad(name, f"listed twice in {path.name} (skip keeps it once)"))
+            bad.append(Bad(name, "listed twice (skip keeps it once)", place))
         else:
             names[name] = label
     return names

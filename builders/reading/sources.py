@@ -85,14 +85,23 @@ def _split_lines(file: BinaryIO) -> Iterator[bytes]:
         yield from line.splitlines(keepends=True)
 
 
-def read_lines(path: Path) -> list[str]:
-    """Lines of a list file: line ends, outer blanks and blank lines are taken away.
+class Line(NamedTuple):
+    """A line of a list file, without line end and outer blanks, and where it stands."""
+
+    text: str
+    place: str  # e.g. list.txt line 3
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Lines of a list file that are not blank.
 
     Raises:
         DatasetError: the file cannot be read, or is not UTF-8.
     """
     stripped = (line.strip(" \t\r\n") for line in text_lines(path))
-    return [line for line in stripped if line]
+    return [
+        Line(text, f"{path.name} line {number}") for number, text in enumerate(stripped, 1) if text
+    ]
 
 
 def inside(name: str) -> str | None:

@@ -44,14 +44,14 @@ _LIST = re.compile(r"(?:twitter_)?(five|four|three)_agrees?\.txt", re.IGNORECASE
 _LINE = re.compile(r"(.*[^ \t])[ \t]+([^ \t]+)")
 
 
-class Line(NamedTuple):
+class Listed(NamedTuple):
     """One image in one list."""
 
     label: str
     validation: bool  # among the list's first 20 %
 
 
-Lists = dict[int, dict[str, Line]]  # level -> file name -> line
+Lists = dict[int, dict[str, Listed]]  # level -> file name -> image
 
 
 def read(manual_dir: Path, *, homepage: str) -> Source:
@@ -154,7 +154,7 @@ def _read_lists(paths: dict[int, Path], bad: list[Bad]) -> Lists:
     }
 
 
-def read_list(path: Path, bad: list[Bad], refused: set[str]) -> dict[str, Line]:
+def read_list(path: Path, bad: list[Bad], refused: set[str]) -> dict[str, Listed]:
     """Reads one list.
 
     What cannot be used is added to `bad`, and counts as a line of the list all the same.
@@ -167,27 +167,27 @@ def read_list(path: Path, bad: list[Bad], refused: set[str]) -> dict[str, Line]:
     Returns:
         The first line of every image.
     """
-    texts = read_lines(path)
-    validation = int(VALIDATION_SHARE * len(texts))
-    lines: dict[str, Line] = {}
-    for i, text in enumerate(texts):
+    lines = read_lines(path)
+    validation = int(VALIDATION_SHARE * len(lines))
+    listed: dict[str, Listed] = {}
+    for i, (text, place) in enumerate(lines):
         parsed = parse_line(text)
         name = inside(parsed[0]) if parsed else None
         if parsed is None:
-            bad.append(Bad(text, f"no label in {path.name}"))
+            bad.append(Bad(text, "no label", place))
         elif name is None:
-            bad.append(Bad(parsed[0], f"{path.name} leads out of the image folder"))
+            bad.append(Bad(parsed[0], "leads out of the image folder", place))
         elif parsed[1] not in LABELS:
-            bad.append(Bad(name, f"unknown label {parsed[1]!r} in {path.name}; known are 0 and 1"))
+            bad.append(Bad(name, f"unknown label {parsed[1]!r}; known are 0 and 1", place))
             refused.add(name)
-        elif name not in lines:
-            lines[name] = Line(LABELS[parsed[1]], i < validation)
-        elif lines[name].label == LABELS[parsed[1]]:
-            bad.append(Bad(name, f"listed twice in {path.name} (skip keeps the first)"))
+        elif name not in listed:
+            listed[name] = Listed(LABELS[parsed[1]], i < validation)
+        elif listed[name].label == LABELS[parsed[1]]:
+            bad.append(Bad(name, "listed twice (skip keeps the first)", place))
         else:
-            bad.append(Bad(name, f"listed twice in {path.name} with different labels"))
+            bad.append(Bad(name, "listed twice with different labels", place))
             refused.add(name)
-    return lines
+    return listed
 
 
 def _drop_contradictions(lists: Lists, bad: list[Bad]) -> None:

@@ -26,9 +26,11 @@ def spoil(manual_dir):
     image_of(manual_dir, "fear/232.jpg").unlink()
     (manual_dir / "EmotionROI" / "ground_truth" / "fear" / "1.jpg").write_text("no map")
     testing = manual_dir / "EmotionROI" / "training_testing_split" / "testing.txt"
-    testing.write_text(testing.read_text() + "happy/1.jpg\n")
+    listed = testing.read_text()
+    testing.write_text(listed + "happy/1.jpg\n")
+    place = f"testing.txt line {len(listed.splitlines()) + 1}"
     return {
-        "happy/1.jpg": "unknown class 'happy' in testing.txt",
+        "happy/1.jpg": f"unknown class 'happy', in {place}",
         "anger/1.jpg": "truncated",
         "joy/2.jpg": "zero bytes",
         "fear/1.jpg": "its map fear/1.jpg: not an image, or its header is damaged",

@@ -168,12 +168,12 @@ def test_lines_that_cannot_be_used_are_bad(tmp_path):
     lists(tmp_path, training, "fear/1.jpg\njoy/2.jpg\n")
     source = read(tmp_path)
     assert names(source) == {"train": ["joy/1.jpg"], "test": ["fear/1.jpg", "joy/2.jpg"]}
-    assert [(bad.filename, bad.reason.split(" (")[0]) for bad in source.bad] == [
-        ("joy/1.jpg", "listed twice in training.txt"),
-        ("happy/1.jpg", "unknown class 'happy' in training.txt"),
-        ("../../etc/passwd", "training.txt leads out of the image folder"),
-        ("/etc/passwd", "training.txt leads out of the image folder"),
-        ("fear/1.jpg", "in both training.txt and testing.txt"),
+    assert [(bad.filename, bad.reason.split(" (")[0], bad.place) for bad in source.bad] == [
+        ("joy/1.jpg", "listed twice", "training.txt line 2"),
+        ("happy/1.jpg", "unknown class 'happy'", "training.txt line 3"),
+        ("../../etc/passwd", "leads out of the image folder", "training.txt line 4"),
+        ("/etc/passwd", "leads out of the image folder", "training.txt line 5"),
+        ("fear/1.jpg", "in both training.txt and testing.txt", ""),
     ]
 
 
@@ -191,7 +191,7 @@ def test_read_lines_returns_the_lines(tmp_path_factory, lines, end, mark, blank)
     path = tmp_path_factory.mktemp("list") / "list.txt"
     text = "".join(blank + line + blank + end for line in lines)
     path.write_bytes((b"\xef\xbb\xbf" if mark else b"") + text.encode())
-    assert sources.read_lines(path) == lines
+    assert [line.text for line in sources.read_lines(path)] == lines
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfea\0", b"caf\xe9.jpg 1"])
