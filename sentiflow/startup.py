@@ -11,7 +11,9 @@ import contextlib
 import ctypes
 import functools
 import os
+import sys
 from collections.abc import Iterator
+from types import TracebackType
 
 from . import extras
 
@@ -35,6 +37,7 @@ def command(name: str, *, extra: str | None = None) -> None:
     """
     if name != "__main__":
         return
+    end_in_a_line()
     try:
         prepare(extra=extra)
     except ModuleNotFoundError as error:
@@ -48,6 +51,19 @@ def prepare(*, extra: str | None = None) -> None:
     keep_freed_memory()
     load_quietly()
     leave_accelerator_to_jax()
+
+
+def end_in_a_line() -> None:
+    """Makes Ctrl-C a line while libraries are loaded, as it is one while a command works."""
+    show = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            print("Stopped.", file=sys.stderr)
+        else:
+            show(kind, error, where)
+
+    sys.excepthook = hook
 
 
 def keep_freed_memory() -> None:

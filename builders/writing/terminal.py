@@ -30,6 +30,9 @@ class Info(tfds.core.DatasetInfo):
             f" in {self.data_dir}"
         )
 
+    def initialize_from_bucket(self) -> None:
+        """Nothing: TFDS' bucket has none of our datasets, and the search leaves a folder behind."""
+
 
 class PlainBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """A TFDS builder that shows no more than a user needs, and errors in words."""

@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,14 @@ def test_number_of_files(tmp_path):
         build(emotionroi, DUMMY["emotionroi"], tmp_path / "b", num_shards=7)
     builder = build(emotionroi, DUMMY["emotionroi"], tmp_path / "c", max_examples_per_split=2)
     assert builder.info.splits.total_num_examples == 4
+
+
+def test_a_build_leaves_no_temporary_files(tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    build(twitter1, DUMMY["twitter1"], tmp_path, "raw256")
+    assert list(temporary.iterdir()) == []
 
 
 def test_records_lie_where_tfds_would_write_them(tmp_path):

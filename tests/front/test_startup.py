@@ -2,6 +2,7 @@
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +137,7 @@ def test_modules_that_import_tensorflow_import_keras_before():
 def test_only_the_module_that_is_run_prepares_the_process(monkeypatch):
     prepared = []
     monkeypatch.setattr(startup, "prepare", lambda extra: prepared.append(extra))
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # put back at the end
     startup.command("sentiflow.model.train")
     startup.command("__mp_main__")
     assert prepared == []
@@ -148,11 +150,29 @@ def test_without_the_libraries_a_command_ends_in_one_line(monkeypatch, capsys):
         raise ModuleNotFoundError("No module named 'keras'", name="keras")
 
     monkeypatch.setattr(startup, "prepare", fail)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     with pytest.raises(SystemExit) as end:
         startup.command("__main__")
     assert end.value.code == 2
     line = "Error: keras must be installed for this: make setup, or pip install .\n"
     assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(
+    ("happens", "status", "said"),
+    [
+        ("os.kill(os.getpid(), signal.SIGINT)", -signal.SIGINT, "Stopped.\n"),
+        ("1 / 0", 1, "ZeroDivisionError: division by zero\n"),
+    ],
+)
+def test_an_interruption_while_libraries_load_is_a_line(happens, status, said):
+    act = f"startup.prepare = lambda extra: {happens}"
+    done = python(
+        f"import os, signal; from sentiflow import startup; {act}; startup.command('__main__')"
+    )
+    assert done.returncode == status
+    assert done.stderr.splitlines(keepends=True)[-1] == said
+    assert (done.stderr == said) == (status < 0)
 
 
 def test_tensorflow_loads_quietly_and_standard_error_comes_back():
