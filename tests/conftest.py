@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from PIL import Image, ImageFilter
 
 from sentiflow.builders import emotionroi, twitter1
+from sentiflow.model.reports import plots, run_page
 
 CLASSES = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
 # Width and height, in pixels.
@@ -25,6 +26,16 @@ def pytest_collection_modifyitems(items):
 def seeded():
     """Fresh weights are the same in every run of the tests."""
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="module")
+def without_pictures():
+    """Runs draw nothing and write no report, which other tests look at."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("draw_charts", "draw_confusion"):
+            patch.setattr(plots, name, lambda *_, **__: None)
+        patch.setattr(run_page, "write_run", lambda *_, **__: None)
+        yield
 
 
 def picture(seed: int, size: tuple[int, int]) -> Image.Image:

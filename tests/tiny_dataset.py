@@ -9,10 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow_datasets as tfds
-from keras import layers
 
 NAME = "tiny/raw32"
 CLASSES = ["blue", "green", "red"]
@@ -61,17 +59,6 @@ class Tiny(tfds.core.GeneratorBasedBuilder):
             pixels[..., 2 - label % 3] += 90
             name = f"{split}/{self.LABELS[label]}-{number}.png"
             yield name, {"image": pixels, "label": label, "filename": name}
-
-
-def small_backbone(
-    include_top: bool = False, weights: None = None, input_shape: Any = None
-) -> keras.Model:
-    """A backbone that is compiled in no time; two convolutions lie among its last five layers."""
-    images = features = keras.Input(input_shape)
-    for strides in (4, 2):
-        features = layers.Conv2D(8, 3, strides=strides)(features)
-        features = layers.Activation("relu")(layers.BatchNormalization()(features))
-    return keras.Model(images, features)
 
 
 def write(data_dir: Path) -> None:

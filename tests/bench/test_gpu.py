@@ -11,14 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-import tiny_dataset
 from PIL import Image
 
+from sentiflow.bench.campaign.inputs import register_backbone
 from sentiflow.bench.gpu import context, page, picture, rows
 from sentiflow.bench.gpu.__main__ import Part, plan, run
 from sentiflow.bench.gpu.rows import Measurement
 from sentiflow.bench.ours import profile
-from sentiflow.model.networks import backbones
 
 ROOT = Path(__file__).parents[2]
 CARD = {"card": "NVIDIA H100", "driver": "580", "card_memory": "80 GiB"}
@@ -39,7 +38,7 @@ def rehearse(out, work):
     It is shorter than usual: a backbone of two layers, the step at one batch size, and one of the
     nine experiments.
     """
-    backbones.BACKBONES["small"] = backbones.Backbone(tiny_dataset.small_backbone, "tf")
+    register_backbone()
     shorter = {"backbone": "small", "backbone_options": (), "seconds": 0.1, "experiments": "7"}
     context.SCALES["small"] = dataclasses.replace(context.SCALES["small"], **shorter)
     for part in plan(Path(out), Path(work), "small"):

@@ -7,8 +7,8 @@ import tiny_dataset
 from rich.console import Console
 
 from sentiflow import pipeline
+from sentiflow.bench.campaign.inputs import small_backbone
 from sentiflow.model.networks import backbones
-from sentiflow.model.reports import plots, run_page
 from sentiflow.model.settings import TrainSettings
 from sentiflow.model.training import loop
 
@@ -21,22 +21,11 @@ def tiny_dir(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
-def small_backbone():
+@pytest.fixture(scope="session", name="small_backbone")
+def registered_backbone():
     """A backbone called `small`, which is compiled in no time."""
     with pytest.MonkeyPatch.context() as patch:
-        small = backbones.Backbone(tiny_dataset.small_backbone, "tf")
-        patch.setitem(backbones.BACKBONES, "small", small)
-        yield
-
-
-@pytest.fixture(scope="module")
-def without_pictures():
-    """Runs draw nothing and write no report, which other tests look at."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("draw_charts", "draw_confusion"):
-            patch.setattr(plots, name, lambda *_, **__: None)
-        patch.setattr(run_page, "write_run", lambda *_, **__: None)
+        patch.setitem(backbones.BACKBONES, "small", backbones.Backbone(small_backbone, "tf"))
         yield
 
 

@@ -139,10 +139,10 @@ def test_early_stopping_padding_scaling_and_tensorboard_in_one_run(
 
 
 TRAIN_SMALL = """
-import sys, tiny_dataset
+import sys
+from sentiflow.bench.campaign.inputs import register_backbone
 from sentiflow.model import train
-from sentiflow.model.networks import backbones
-backbones.BACKBONES["small"] = backbones.Backbone(tiny_dataset.small_backbone, "tf")
+register_backbone()
 train.main(sys.argv[1:])
 """
 
