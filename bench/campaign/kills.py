@@ -7,15 +7,19 @@ import os
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import psutil
 
+from sentiflow import machine
+
 from ..harness.builds import build_into
 from ..harness.modules import run_module
+from .forkserver import ForkServer
 from .inputs import RAW_NAME, prepare
-from .process import Ended, Started, run
+from .process import Ended, Launch, Started, launch, run
 from .rows import Report, Trial
 from .snapshot import differences, snapshot
 from .victims import MOST, VICTIMS, Sound, Victim, undisturbed
@@ -29,21 +33,31 @@ GENERATED = "__autograph_generated_file"
 
 
 def kills(work: Path, *, seed: int, count: int) -> Report:
-    """Ends each command so many times by each signal; by Ctrl-C a tenth as often."""
+    """Ends each command so many times by each signal; by Ctrl-C a tenth as often.
+
+    So many commands as there are cores are struck at a time.
+    """
     prepare(work)
     prepare_experiments(work)
+    with ThreadPoolExecutor(machine.cores()) as pool:
+        reports = pool.map(lambda victim: strikes(victim, work, seed, count), VICTIMS)
+        return Report([trial for trials in reports for trial in trials])
+
+
+def strikes(victim: Victim, work: Path, seed: int, count: int) -> list[Trial]:
+    """Ends one command so many times by each signal, some while it loads libraries."""
+    out = work / f"{victim.name}-struck" / "out"
+    sound = undisturbed(victim, work, out)
     trials = []
-    for victim in VICTIMS:
-        out = work / "struck" / "out"
-        sound = undisturbed(victim, work, out)
+    with ForkServer() as server:
         for sent in SIGNALS:
             times = count if sent != signal.SIGINT else -(-count // 10)
             for number in range(times):
                 rng = np.random.default_rng([seed, VICTIMS.index(victim), sent, number])
-                trial = strike(victim, work, out, sound, sent, moment(sound, sent, rng))
-                trials.append(trial)
-                print(f"{trial.subject} {number}: {trial.outcome} {trial.fault}", flush=True)
-    return Report(trials)
+                after = moment(sound, rng)
+                trials.append(strike(victim, work, out, sound, sent, after, server.launch))
+                print(f"{number}: {' '.join(trials[-1])}", flush=True)
+    return trials
 
 
 def prepare_experiments(work: Path) -> None:
@@ -53,20 +67,38 @@ def prepare_experiments(work: Path) -> None:
     build_into(str(work / "data"), "emotionroi", RAW_NAME, photos, 0)
 
 
-def moment(sound: Sound, sent: signal.Signals, rng: np.random.Generator) -> float:
+def moment(sound: Sound, rng: np.random.Generator) -> float:
     """Seconds after a start: some while libraries are loaded, else before the command's end."""
-    early = sent != signal.SIGINT and rng.random() < EARLY
-    low, high = (0.0, sound.begin) if early else (sound.begin, sound.seconds)
+    low, high = (0.0, sound.begin) if rng.random() < EARLY else (sound.begin, sound.seconds)
     return float(rng.uniform(low, max(high, low + 0.1)))
 
 
 def strike(
-    victim: Victim, work: Path, out: Path, sound: Sound, sent: signal.Signals, after: float
+    victim: Victim,
+    work: Path,
+    out: Path,
+    sound: Sound,
+    sent: signal.Signals,
+    after: float,
+    loaded: Launch | None = None,
 ) -> Trial:
-    """Starts a command, sends a signal after so many seconds, and starts it again."""
+    """Starts a command, sends a signal, and starts it again.
+
+    Args:
+        victim: the command.
+        work: the campaign's folder.
+        out: what the command writes.
+        sound: what it makes when it is left alone.
+        sent: the signal.
+        after: seconds, of a start that loads libraries.
+        loaded: starts a process that has loaded them already.
+    """
     victim.prepare(work, out)
     temporary = str(out.parent / "tmp")
-    started = Started(victim.command(work, out), TMPDIR=temporary)
+    first = launch if loaded is None or after < sound.begin else loaded
+    if first is loaded:
+        after -= sound.begin
+    started = Started(victim.command(work, out), first, TMPDIR=temporary)
     process = started.process
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(after)
@@ -77,8 +109,8 @@ def strike(
     faults = _ending(ended, sent, time.monotonic() - began) if running else []
     if left := left_behind(process.pid):
         faults.append(f"left behind: {', '.join(left)}")
-    faults += _again(victim, work, out, sound)
-    where = f"after {after:.2f} of {sound.seconds:.2f} s: "
+    faults += _again(victim, work, out, sound, loaded or launch)
+    where = f"after {after:.2f} s{' of its own' if first is loaded else ''}: "
     subject = f"{victim.name}, {sent.name}"
     outcome = "ended and repeated" if running else "was done before"
     return Trial(subject, outcome, where + "; ".join(faults) if faults else "")
@@ -119,10 +151,11 @@ def _members(session: int) -> list[psutil.Process]:
     return members
 
 
-def _again(victim: Victim, work: Path, out: Path, sound: Sound) -> list[str]:
+def _again(victim: Victim, work: Path, out: Path, sound: Sound, launch: Launch) -> list[str]:
     """What is not as promised about the same command, started again."""
     temporary = out.parent / "tmp"
-    ended = run(victim.command(work, out), seconds=MOST, TMPDIR=str(temporary))
+    command = victim.command(work, out)
+    ended = run(command, seconds=MOST, launch=launch, TMPDIR=str(temporary))
     if ended.failure:
         return [f"again, {ended.failure}"]
     faults = [differences(snapshot(out), sound.files)]

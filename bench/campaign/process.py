@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any, NamedTuple, Protocol
 
 from ..harness.modules import QUIET, last_line
 from .rows import Report, Trial
@@ -44,26 +44,53 @@ class Ended(NamedTuple):
         return ""
 
 
+class Process(Protocol):
+    """What a campaign does with a process that runs."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its status; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its status, at its end. Raises `subprocess.TimeoutExpired` after so many seconds."""
+
+    def send_signal(self, sent: int) -> None:
+        """Sends a signal, unless it has ended."""
+
+
+# (command, standard output, standard error, variables added to the environment) -> the process,
+# in a session of its own.
+Launch = Callable[[Sequence[str], IO[str], IO[str], Mapping[str, str]], Process]
+
+
+def launch(
+    command: Sequence[str], output: IO[str], errors: IO[str], variables: Mapping[str, str]
+) -> Process:
+    """Starts a process of Python, as a user would."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=errors,
+        env={**os.environ, **QUIET, **variables},
+        start_new_session=True,
+    )
+
+
 class Started:
     """A process in a session of its own, by which all of its children are known.
 
     It writes into files: a child that is left behind would keep a pipe open.
     """
 
-    def __init__(self, command: Sequence[str], **variables: str) -> None:
+    def __init__(self, command: Sequence[str], launch: Launch = launch, **variables: str) -> None:
         self._files = [
             tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  # `wait` closes it
             for _ in range(2)
         ]
         output, errors = self._files
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=errors,
-            env={**os.environ, **QUIET, **variables},
-            start_new_session=True,
-        )
+        self.process = launch(command, output, errors, variables)
 
     def wait(self, seconds: float) -> Ended:
         """Waits for it; ends it, and all of its session, after so many seconds."""
@@ -81,9 +108,11 @@ class Started:
         return Ended(status, *texts)
 
 
-def run(command: Sequence[str], *, seconds: float, **variables: str) -> Ended:
+def run(
+    command: Sequence[str], *, seconds: float, launch: Launch = launch, **variables: str
+) -> Ended:
     """Runs a process to its end, which must come within so many seconds after its imports."""
-    return Started(command, **variables).wait(START + seconds)
+    return Started(command, launch, **variables).wait(START + seconds)
 
 
 def perform(task: str, *, seconds: float, **arguments: Any) -> Report | str:

@@ -63,8 +63,8 @@ def _experiments(work: Path, out: Path) -> Sequence[object]:
 
 
 def _predict(work: Path, out: Path) -> Sequence[object]:
-    options = ("--json", "--explain", out, work / "photos")
-    return (*SMALL, "model.predict", "--run", work / "run", *options)
+    photos = sorted((work / "photos").glob("000*"))
+    return (*SMALL, "model.predict", "--run", work / "run", "--json", "--explain", out, *photos)
 
 
 def _report(work: Path, out: Path) -> Sequence[object]:

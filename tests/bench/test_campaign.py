@@ -1,5 +1,6 @@
 """A campaign in small: what it tries, what it calls a fault, and that there is none."""
 
+import os
 import signal
 
 import numpy as np
@@ -9,6 +10,7 @@ from sentiflow.bench import docs
 from sentiflow.bench.campaign import __main__ as campaign
 from sentiflow.bench.campaign import (
     damage,
+    forkserver,
     inputs,
     kills,
     leaks,
@@ -22,23 +24,14 @@ from sentiflow.bench.campaign.levels import Level
 from sentiflow.bench.campaign.rows import Report, Trial
 from sentiflow.bench.campaign.victims import Victim, undisturbed
 from sentiflow.bench.show import campaign as show
-from sentiflow.model.reports import plots, run_page
 
+# The command `report` alone draws.
+pytestmark = pytest.mark.usefixtures("without_pictures")
 SEED = 12
 
 
-@pytest.fixture(scope="module", autouse=True)
-def without_pictures():
-    """Runs draw nothing and write no report; the command `report` does."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("draw_charts", "draw_confusion"):
-            patch.setattr(plots, name, lambda *_, **__: None)
-        patch.setattr(run_page, "write_run", lambda *_, **__: None)
-        yield
-
-
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, without_pictures):
     """A finished run, on few photographs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inputs, "PHOTOS", 60)
@@ -144,6 +137,24 @@ def test_a_command_that_is_struck(program, wrong, tmp_path):
     assert trial[:2] == ("program, SIGKILL", "ended and repeated")
     assert bool(trial.fault) == bool(wrong)
     assert all(words in trial.fault for words in wrong)
+
+
+def test_a_loaded_command_ends_as_python_ends_it():
+    def timeit(statement):
+        return ["", "-m", "timeit", "-n1", "-r1", statement]
+
+    show = timeit("import os; print('a', os.environ['MARK'])")
+    with forkserver.ForkServer() as server:
+        ended = process.run(show, seconds=5, launch=server.launch, MARK="mark")
+        assert (ended.failure, ended.output.splitlines()[0]) == ("", "a mark")
+        wrong = process.run(timeit("1 / 0"), seconds=5, launch=server.launch)
+        assert wrong.failure == "status 1: ZeroDivisionError: division by zero"
+        started = process.Started(timeit("import time; time.sleep(60)"), server.launch)
+        assert started.process.poll() is None
+        assert os.getsid(started.process.pid) == started.process.pid
+        started.process.send_signal(signal.SIGTERM)
+        assert started.wait(5).failure == "ended by SIGTERM"
+        started.process.send_signal(signal.SIGTERM)  # of nobody
 
 
 def test_an_interruption_must_end_without_a_traceback(tmp_path):
