@@ -2,7 +2,7 @@
 
 A command that is struck some moment after its start is struck at its own work then: nine tenths of
 a short command's time are imports otherwise. `python -m sentiflow.bench.campaign.forkserver` takes
-a JSON list a line; it answers with the number of the process that it forks, and with how it ended.
+a JSON list a line; it answers with the number of the forked process, and then with how that ended.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def serve() -> list[str]:
         pid = os.fork()
         if pid == 0:
             os.setsid()
+            print(os.getpid(), flush=True)
             for descriptor, target in ((output, 1), (errors, 2)):
                 file = os.open(f"/proc/{campaign}/fd/{descriptor}", os.O_WRONLY)
                 os.dup2(file, target)
@@ -92,7 +93,6 @@ def serve() -> list[str]:
             os.environ.update(variables)
             tempfile.tempdir = None  # where it is was found out before
             return list(command)
-        print(pid, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
     raise SystemExit
 
