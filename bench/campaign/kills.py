@@ -16,7 +16,7 @@ import psutil
 from sentiflow import machine
 
 from ..harness.builds import build_into
-from ..harness.modules import run_module
+from ..harness.modules import last_line, run_module
 from .forkserver import ForkServer
 from .inputs import RAW_NAME, prepare
 from .process import Ended, Launch, Started, launch, run
@@ -125,7 +125,7 @@ def _ending(ended: Ended, sent: signal.Signals, seconds: float) -> list[str]:
     if sent == signal.SIGINT and seconds > INTERRUPTED:
         faults.append(f"ended after {seconds:.1f} s")
     if "Traceback" in ended.errors:
-        faults.append("a traceback")
+        faults.append(f"a traceback: {last_line(ended.errors)}")
     return faults
 
 

@@ -112,9 +112,11 @@ def make_optimizer(settings: TrainSettings, *, steps: int) -> keras.Optimizer:
     """
     rate = _schedule(settings, steps)
     if settings.optimizer == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
+        return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, name="adamw")
     decay = settings.weight_decay or None
-    return keras.optimizers.SGD(rate, momentum=MOMENTUM, nesterov=True, weight_decay=decay)
+    return keras.optimizers.SGD(
+        rate, momentum=MOMENTUM, nesterov=True, weight_decay=decay, name="sgd"
+    )
 
 
 def _schedule(
@@ -137,11 +139,12 @@ def _schedule(
 def compile_with(optimizer: keras.Optimizer, model: keras.Model, settings: TrainSettings) -> None:
     """Compiles a network, or a model around it, with the run's loss and an optimiser.
 
+    Both are named, as Keras would count them: a network is saved as the same file by whatever run.
     The loss of integer labels has the value that categorical cross-entropy has on one-hot labels.
     """
     model.compile(
         optimizer=optimizer,
-        loss=targets.CrossEntropy(),
+        loss=targets.CrossEntropy(name="cross_entropy"),
         # Weighted: under `last_batch="pad"` the mask is the sample weight.
         weighted_metrics=[keras.metrics.MeanMetricWrapper(targets.hits, name="accuracy")],
         steps_per_execution=settings.steps_per_execution,

@@ -179,7 +179,8 @@ def test_tensorflow_loads_quietly_and_standard_error_comes_back():
     program = (
         "import os, sys; from sentiflow import startup; startup.prepare(); os.write(2, b'heard'); "
         "import logging; logging.getLogger('absl').warning('not heard'); "
-        "print('tensorflow' in sys.modules, os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+        "print('tensorflow' in sys.modules, os.environ['TF_CPP_MIN_LOG_LEVEL'], end=' '); "
+        "import gc; print(gc.get_freeze_count() > 2 * len(gc.get_objects()))"
     )
     user = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run(
@@ -190,7 +191,7 @@ def test_tensorflow_loads_quietly_and_standard_error_comes_back():
         env=user,
         check=True,
     )
-    assert (done.stdout, done.stderr) == ("True 3\n", "heard")
+    assert (done.stdout, done.stderr) == ("True 3 True\n", "heard")
 
 
 OPEN_TWICE = """
