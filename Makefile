@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test quick smoke measure check types peers lock clean
+.PHONY: setup demo test quick smoke measure check types audit peers lock clean
 
 setup: $(READY)
 
@@ -48,6 +48,10 @@ types: setup
 	@rm -rf .venv/types && mkdir -p .venv/types && cp -rs $(CURDIR)/sentiflow .venv/types/
 	@ln -s $(addprefix $(CURDIR)/,builders pipeline model bench) .venv/types/sentiflow/
 	@$(BIN)/mypy
+
+# What is known of the pinned versions to be unsafe, as PyPI's advisories say.
+audit: setup .peers/uv/.ready
+	.peers/uv/bin/uv tool run --quiet pip-audit==2.10.1 --require-hashes --disable-pip --requirement requirements.lock
 
 # Other loaders for the benchmark, an environment for each; one that fails says why and does not stop the others. uv
 # links what several need, such as torch, instead of copying it.

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from sentiflow import cli
 from sentiflow.pipeline import InputError
+from sentiflow.terminal import printable
 
 from .harness.inputs import DEMO, build_storage, sample_folders
 from .harness.modules import show_module
@@ -59,7 +60,7 @@ def main(images: int, epochs: int, seconds: float) -> None:
     measure(*data, "--seconds", str(seconds))
     console.rule("demo")
     for line in summary(run, weights, data_dir, seconds=time.monotonic() - started):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(printable(line), highlight=False, soft_wrap=True, markup=False)
 
 
 def train(run: Path, *options: str) -> str:

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from sentiflow import cli
 from sentiflow.machine import commit, cores
+from sentiflow.terminal import printable
 
 from .harness.grid import IMAGE_SIZES, Point, grid, point_of
 from .harness.inputs import count_images, prepare
@@ -47,7 +48,9 @@ def main(**options: Any) -> None:
     measured = []
     for row in measure(settings, kept(settings)):
         measured.append(row)
-        console.print(curves.progress(row), highlight=False, soft_wrap=True, markup=False)
+        console.print(
+            printable(curves.progress(row)), highlight=False, soft_wrap=True, markup=False
+        )
         if settings.json is not None:
             write_json(measured, settings.json)
     publish(measured, settings, show=curves.print_tables, draw=curves.plot)

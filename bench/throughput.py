@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from sentiflow import cli
+from sentiflow.terminal import printable
 
 from .harness.bounds import find_limits
 from .harness.comparison import compare
@@ -39,7 +40,7 @@ def main(limits: bool, **options: Any) -> None:
     measured = []
     for row in itertools.chain(compare(settings), find_limits(settings) if limits else ()):
         measured.append(row)
-        console.print(progress(row), highlight=False, markup=False)
+        console.print(printable(progress(row)), highlight=False, markup=False)
     print_bounds(measured, console)
     publish(with_ratios(measured), settings)
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from sentiflow import cli, pipeline
+from sentiflow.terminal import printable
 
 from .harness.comparison import compare
 from .harness.real_step import StepSettings, time_steps
@@ -71,7 +72,7 @@ def require_jax_to_profile(settings: TrainingSettings) -> None:
 def print_progress(row: Row, settings: TrainingSettings) -> None:
     """A row as one line, and the profile of its step where there is one."""
     console = Console(stderr=True)
-    console.print(utilisation.line(row), highlight=False, soft_wrap=True, markup=False)
+    console.print(printable(utilisation.line(row)), highlight=False, soft_wrap=True, markup=False)
     if settings.profile:
         summary = settings.profile / row.contestant / "profile.json"
         if summary.exists():

@@ -2,8 +2,10 @@
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-import keras  # before TensorFlow: its JAX backend must be loaded first
+from sentiflow import startup
+
+startup.load_quietly()
+import keras
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds

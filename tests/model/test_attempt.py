@@ -6,6 +6,7 @@ import os
 import shutil
 
 import keras
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from run_files import QUIET, assert_same_models, command, history
@@ -129,3 +130,28 @@ def test_heads_that_cannot_begin_leave_nothing(settings, tiny_inputs, tmp_path, 
     with pytest.raises(InputError, match="does not fit"):
         lockstep.train_all(jobs, console=QUIET)
     assert not (tmp_path / "set").exists()
+
+
+def test_first_weights_as_version_0_1_0_kept_them_are_read(small, tiny_inputs, tmp_path):
+    record = start.prepare(small, tiny_inputs, out=tmp_path)
+    model = start.build_model(record, record.train)
+    former = tmp_path / checkpoint.FORMER_INITIAL
+    former.parent.mkdir()
+    model.save_weights(former)
+    first = model.get_weights()
+    model.set_weights([weight + 1 for weight in first])
+    checkpoint.load_initial(tmp_path, model)
+    for one, other in zip(model.get_weights(), first, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("head", ["gap", "linear"])
+def test_a_head_that_grows_with_the_square_of_the_classes_is_told(
+    head, small, tiny_inputs, tmp_path, monkeypatch
+):
+    record = start.prepare(dataclasses.replace(small, head=head), tiny_inputs, out=tmp_path)
+    model = start.build_model(record, record.train)
+    assert len(start.describe(record, model)) == 2
+    monkeypatch.setattr(start, "MOST_OF_GAP", 2)
+    told = start.describe(record, model)[2:]
+    assert [line.endswith("--head linear does not") for line in told] == [True] * (head == "gap")
