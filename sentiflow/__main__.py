@@ -92,9 +92,11 @@ class Door(click.Command):
 
     def load(self) -> click.Command:
         """Loads the command, in a process that is prepared for it."""
+        startup.stop_at_once()
         if self.entry.prepared:
             startup.prepare(extra=self.entry.extra)
         command: click.Command = _load_module(f"sentiflow.{self.entry.module}").main
+        startup.stop_in_order()
         return command
 
 

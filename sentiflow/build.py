@@ -25,11 +25,14 @@ def main(dataset: str, options: tuple[str, ...]) -> None:
     sentiflow build DATASET --help
     """
     sys.argv = ["tfds", "build", str(find_folder(dataset)), *options]
+    startup.stop_at_once()
     startup.load_quietly()
     # TFDS asks for its log itself, and Beam warns while it is imported.
     logging.disable(logging.WARNING)
     from tensorflow_datasets.scripts.cli.main import launch_cli
 
+    startup.leave_libraries_to_the_end()
+    startup.stop_in_order()
     launch_cli()
 
 

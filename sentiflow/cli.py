@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from . import faults
+from . import faults, startup
 from .options import InputError, choices, hints, is_union
 from .terminal import echo
 
@@ -37,6 +37,7 @@ class OneLineErrors(click.Command):
 
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         """Runs the command; such an error ends with status 2, and an interruption with 130."""
+        startup.stop_in_order()
         settings: dict[str, Any] = {**kwargs, "standalone_mode": False}
         if not standalone_mode:
             return super().main(*args, **settings)
@@ -49,7 +50,7 @@ class OneLineErrors(click.Command):
             _fail(_message(error))
         except click.Abort:
             click.echo("Stopped.", err=True)
-            raise SystemExit(130) from None
+            raise SystemExit(startup.INTERRUPTED) from None
         except Exception as error:
             fault = faults.find(error)
             if fault is None:

@@ -12,9 +12,10 @@ import ctypes
 import functools
 import gc
 import os
-import sys
+import signal
+import threading
 from collections.abc import Iterator
-from types import TracebackType
+from types import FrameType
 
 from . import extras
 
@@ -24,6 +25,8 @@ _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
 ERRORS = "3"  # of TF_CPP_MIN_LOG_LEVEL
+INTERRUPTED = 130  # exit status after Ctrl-C
+_SOON = 0.01  # seconds, in which a callback of the garbage collector has ended
 
 
 def command(name: str, *, extra: str | None = None) -> None:
@@ -38,7 +41,7 @@ def command(name: str, *, extra: str | None = None) -> None:
     """
     if name != "__main__":
         return
-    end_in_a_line()
+    stop_at_once()
     try:
         prepare(extra=extra)
     except ModuleNotFoundError as error:
@@ -55,17 +58,57 @@ def prepare(*, extra: str | None = None) -> None:
     leave_accelerator_to_jax()
 
 
-def end_in_a_line() -> None:
-    """Makes Ctrl-C a line while libraries are loaded, as it is one while a command works."""
-    show = sys.excepthook
+def stop_at_once() -> None:
+    """Makes Ctrl-C end the process with one line, from now until `stop_in_order`.
 
-    def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
-        if issubclass(kind, KeyboardInterrupt):
-            print("Stopped.", file=sys.stderr)
-        else:
-            show(kind, error, where)
+    That is for the time in which libraries are loaded, and nothing is to be cleared away: an
+    exception could be lost in one of them, or break it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler and _may_set_signals():
+        signal.signal(signal.SIGINT, _stop)
 
-    sys.excepthook = hook
+
+def stop_in_order() -> None:
+    """Makes Ctrl-C an exception again, by which a command that works is told."""
+    if signal.getsignal(signal.SIGINT) is _stop and _may_set_signals():
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raises KeyboardInterrupt, but not where Python drops it: in a callback of its collector.
+
+    JAX has one, which is often the first to be called after a signal.
+    """
+    callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
+    while frame is not None:
+        if frame.f_code in callbacks:
+            again = threading.Timer(_SOON, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def _may_set_signals() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+class _Stop:
+    """Ends the process, as a signal's handler.
+
+    Attributes:
+        errors: the descriptor of standard error.
+    """
+
+    errors = 2
+
+    def __call__(self, *_: object) -> None:
+        os.write(self.errors, b"Stopped.\n")
+        os._exit(INTERRUPTED)
+
+
+_stop = _Stop()
 
 
 def keep_freed_memory() -> None:
@@ -129,10 +172,12 @@ def _without_standard_error() -> Iterator[None]:
     except OSError:  # there is none
         yield
         return
+    _stop.errors = standard_error
     with open(os.devnull, "wb") as null:
         os.dup2(null.fileno(), 2)
     try:
         yield
     finally:
         os.dup2(standard_error, 2)
+        _stop.errors = 2
         os.close(standard_error)

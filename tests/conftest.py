@@ -1,5 +1,6 @@
 """Small photographs of awkward sizes in EmotionROI's layout, and the datasets built of them."""
 
+import gc
 import os
 
 from sentiflow import startup
@@ -28,6 +29,13 @@ def pytest_collection_modifyitems(items):
 def seeded():
     """Fresh weights are the same in every run of the tests."""
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def collected():
+    """Garbage is collected again after a test that prepared the process as commands do."""
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

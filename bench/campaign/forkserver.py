@@ -19,6 +19,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import IO
 
+from sentiflow import startup
+
 from .process import Process
 
 
@@ -85,6 +87,7 @@ def serve() -> list[str]:
         pid = os.fork()
         if pid == 0:
             os.setsid()
+            startup.stop_at_once()  # the first act of a command
             print(os.getpid(), flush=True)
             for descriptor, target in ((output, 1), (errors, 2)):
                 file = os.open(f"/proc/{campaign}/fd/{descriptor}", os.O_WRONLY)
@@ -103,13 +106,13 @@ def load() -> None:
     Threads do not survive a fork. TensorFlow and JAX start theirs with the first computation, and
     OpenBLAS and jemalloc, which have some by then, start them anew.
     """
-    from sentiflow import startup
-
     startup.prepare()
     import matplotlib.pyplot  # noqa: F401
     from tensorflow_datasets.scripts.cli import main  # noqa: F401
 
     from sentiflow.model import experiments, predict, report, train  # noqa: F401
+
+    startup.leave_libraries_to_the_end()
 
 
 if __name__ == "__main__":

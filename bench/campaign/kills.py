@@ -161,7 +161,7 @@ def _again(victim: Victim, work: Path, out: Path, sound: Sound, launch: Launch) 
     faults = [differences(snapshot(out), sound.files)]
     if victim.name == "predict" and ended.output != sound.output:
         faults.append("other predictions")
-    names = [path.name for path in temporary.rglob("*")]
+    names = [path.name for path in temporary.rglob("*") if path.is_file()]
     if rest := [name for name in names if not name.startswith(GENERATED)]:
         faults.append(f"temporary files left: {', '.join(rest)}")
     return [fault for fault in faults if fault]

@@ -11,6 +11,8 @@ from typing import Any
 import tensorflow_datasets.public_api as tfds
 from absl import logging
 
+from sentiflow import startup
+
 from .errors import disk_in_words, report_errors_in_one_line
 
 _COMMAND = "tensorflow_datasets.scripts.cli.build"  # the module that `tfds build` consists of
@@ -67,5 +69,6 @@ class PlainBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
 def settle_command() -> None:
     """If this process is `tfds build`, errors end it in one line, and nothing else is logged."""
     if _COMMAND in sys.modules:
+        startup.leave_libraries_to_the_end()
         report_errors_in_one_line()
         logging.set_verbosity(logging.ERROR)

@@ -2,7 +2,6 @@
 
 import ast
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -137,7 +136,7 @@ def test_modules_that_import_tensorflow_import_keras_before():
 def test_only_the_module_that_is_run_prepares_the_process(monkeypatch):
     prepared = []
     monkeypatch.setattr(startup, "prepare", lambda extra: prepared.append(extra))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # put back at the end
+    monkeypatch.setattr(startup, "stop_at_once", lambda: None)
     startup.command("sentiflow.model.train")
     startup.command("__mp_main__")
     assert prepared == []
@@ -150,7 +149,7 @@ def test_without_the_libraries_a_command_ends_in_one_line(monkeypatch, capsys):
         raise ModuleNotFoundError("No module named 'keras'", name="keras")
 
     monkeypatch.setattr(startup, "prepare", fail)
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(startup, "stop_at_once", lambda: None)
     with pytest.raises(SystemExit) as end:
         startup.command("__main__")
     assert end.value.code == 2
@@ -158,21 +157,63 @@ def test_without_the_libraries_a_command_ends_in_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == line
 
 
+INTERRUPTED = """
+import os, signal, sys
+from sentiflow import startup
+
+def interrupt(*_, **__):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        print("lost", flush=True)
+
+if sys.argv[1] == "ignored":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+startup.load_quietly = interrupt if sys.argv[1] != "quiet" else startup.load_quietly
+if sys.argv[1] == "quiet":
+    sys.meta_path.insert(0, type("Finder", (), {"find_spec": interrupt}))
+startup.leave_libraries_to_the_end = startup.leave_accelerator_to_jax = lambda: None
+startup.command("__main__")
+"""
+
+
 @pytest.mark.parametrize(
-    ("happens", "status", "said"),
-    [
-        ("os.kill(os.getpid(), signal.SIGINT)", -signal.SIGINT, "Stopped.\n"),
-        ("1 / 0", 1, "ZeroDivisionError: division by zero\n"),
-    ],
+    ("when", "status", "said", "printed"),
+    [("loading", 130, "Stopped.\n", ""), ("quiet", 130, "Stopped.\n", ""), ("ignored", 0, "", "")],
 )
-def test_an_interruption_while_libraries_load_is_a_line(happens, status, said):
-    act = f"startup.prepare = lambda extra: {happens}"
-    done = python(
-        f"import os, signal; from sentiflow import startup; {act}; startup.command('__main__')"
-    )
-    assert done.returncode == status
-    assert done.stderr.splitlines(keepends=True)[-1] == said
-    assert (done.stderr == said) == (status < 0)
+def test_an_interruption_while_libraries_load_is_a_line(when, status, said, printed):
+    done = python(INTERRUPTED, when)
+    assert (done.returncode, done.stderr, done.stdout) == (status, said, printed)
+
+
+TOLD = """
+from sentiflow import startup
+startup.stop_at_once()
+startup.stop_in_order()
+import gc, signal, time
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("told 1")
+
+def collecting(phase, info):
+    if phase == "stop":
+        signal.raise_signal(signal.SIGINT)  # Python would print it, and go on
+
+gc.callbacks.append(collecting)
+try:
+    gc.collect()
+    time.sleep(5)
+    print("never")
+except KeyboardInterrupt:
+    print("told 2")
+    gc.callbacks.remove(collecting)
+"""
+
+
+def test_an_interruption_of_a_command_is_an_exception_again():
+    done = python(TOLD)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "told 1\ntold 2\n", "")
 
 
 def test_tensorflow_loads_quietly_and_standard_error_comes_back():
