@@ -60,6 +60,12 @@ class Records:
     def __len__(self) -> int:
         return len(self.label)
 
+    def value(self, position: int) -> bytes:
+        """The bytes of one image's value, read from its shard."""
+        with open(self.paths[self.shard[position]], "rb", buffering=0) as file:
+            file.seek(self.offset[position])
+            return file.read(self.length[position])
+
     def take(self, selection: np.ndarray | slice) -> Records:
         """The records that a boolean mask, an array of positions or a slice names."""
         return dataclasses.replace(

@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 
-import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
-from .pixels import corner, cover_shape
+from .pixels import NUMPY, corner, cover_shape
 from .records import Records
 from .settings import StreamSettings
 
@@ -33,9 +31,9 @@ def _map(records: Records, number: int | None, settings: StreamSettings) -> np.n
     if number is None or not records.extra["stimuli_map"][number, 1]:
         return None
     photograph = _open(records, number, records.offset[number], records.length[number])
-    shape = cover_shape(tf.constant([photograph.height, photograph.width], tf.int64), settings)
-    top, left = (int(side) for side in corner(shape, tf.zeros([2], tf.float64), settings))
-    height, width = (int(side) for side in shape)
+    shape = cover_shape(np.array([photograph.height, photograph.width]), settings)
+    top, left = map(int, corner(shape, np.zeros(2), settings, NUMPY))
+    height, width = map(int, shape)
     stimuli = _open(records, number, *records.extra["stimuli_map"][number]).convert("L")
     stimuli = stimuli.resize((width, height), Image.Resampling.BILINEAR)
     box = (left, top, left + settings.image_size, top + settings.image_size)

@@ -167,7 +167,7 @@ _LIST = (
         storage="files",
         requires=("torchvision",),
         environment="torch",
-        deviation=f"bicubic resize, {BLACK}",
+        deviation=BLACK,
     ),
     Contestant(
         name="webdataset-jpeg256",

@@ -116,7 +116,7 @@ def _view(task: Task) -> Callable[[Any], Any]:
     steps: list[Any] = [v2.RandomCrop(task.image_size), v2.RandomHorizontalFlip()]
     if task.storage == "files":
         side = int(task.image_size / task.crop_fraction)
-        steps.insert(0, v2.Resize(side, v2.InterpolationMode.BICUBIC, antialias=True))
+        steps.insert(0, v2.Resize(side, v2.InterpolationMode.LANCZOS))
     if task.work == "augmented":
         means = torch.tensor(CAFFE_MEANS)[:, None, None]
         steps += [v2.RandomRotation(task.rotation, v2.InterpolationMode.BILINEAR)]

@@ -14,7 +14,10 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from ..pixels import cover_shape, decode
+from sentiflow import photo
+
+from .. import python
+from ..pixels import cover_shape, read_whole
 from ..records import Records
 from ..settings import InputError, StreamSettings
 from .mapping import map_records, mapped_file
@@ -29,8 +32,8 @@ def shapes(records: Records, settings: StreamSettings) -> np.ndarray:
         Image.open(io.BytesIO(area[first : first + length].tobytes())).size
         for first, length in zip(start, records.length, strict=True)
     ]
-    stored = tf.constant([(height, width) for width, height in sizes], tf.int64)
-    return (cover_shape(stored, settings) if records.storage == "original" else stored).numpy()
+    stored = np.array([(height, width) for width, height in sizes], np.int64).reshape(-1, 2)
+    return cover_shape(stored, settings) if records.storage == "original" else stored
 
 
 def starts(shapes: np.ndarray) -> np.ndarray:
@@ -67,10 +70,18 @@ def images(records: Records, settings: StreamSettings) -> Iterator[np.ndarray]:
             area[first : first + 3 * height * width].reshape(height, width, 3)
             for first, (height, width) in zip(start, records.shape, strict=True)
         )
-    file = mapped_file(records)
+    if records.storage == "original":
 
-    def decode_one(image: tf.Tensor) -> tf.Tensor:
-        return decode(file(image), records.storage, settings)
+        def read_one(image: np.ndarray) -> np.ndarray:
+            return read_whole(records.value(int(image)), settings)
+
+        def decode_one(image: tf.Tensor) -> tf.Tensor:
+            return python.call(read_one, (image,), tf.uint8)
+    else:
+        file = mapped_file(records)
+
+        def decode_one(image: tf.Tensor) -> tf.Tensor:
+            return photo.decode_with_tensorflow(file(image))
 
     decoded = tf.data.Dataset.range(len(records)).map(
         tf.autograph.experimental.do_not_convert(decode_one), num_parallel_calls=tf.data.AUTOTUNE
