@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from sentiflow.machine import cores
 
-from . import sources
+from . import readahead, sources
 from .host_view import view
 from .plan import Plan
 from .records import Records
@@ -63,7 +63,12 @@ def stages(
 
     after: dict[str, tf.data.Dataset] = {}
     # -> images int64 [b]; labels int32 [b] and, if padded, mask float32 [b]; draws float64 [b, 8]
-    after["plan"] = ds = _map(ds, plan)
+    if settings.cache == "none" and readahead.IS_POSSIBLE:
+        ahead = readahead.ReadAhead(records, settings)
+        after["plan"] = ds = _map(ds, lambda number: ahead.tell(number, plan(number)))
+        ds = ds.prefetch(ahead.depth)
+    else:
+        after["plan"] = ds = _map(ds, plan)
     if source.is_on_device:
         # -> what the device is told: where its windows lie and how to look at them; labels and mask
         after["windows"] = _map(ds, tell)
