@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 import tensorflow_datasets.public_api as tfds
 
+from . import jpeg
 from .errors import DatasetError, report_errors_in_one_line
 
 # The reference system's image loader ("lanczos:random" and "lanczos:center" of its Keras
@@ -30,13 +31,17 @@ class StorageConfig(tfds.core.BuilderConfig):
     # original: the files untouched; raw: resized pixels; jpeg: the same pixels as JPEG
     storage: str = "original"
     image_size: int = IMAGE_SIZE  # pixels, side of the window that will be cut from raw and jpeg
+    quality: int = jpeg.QUALITY  # of storage jpeg
+    subsampling: str = jpeg.SUBSAMPLING  # of its chroma
     # raise: stop and name all of them; skip: leave them out and list them
     on_bad_image: str = "raise"
 
     def __post_init__(self) -> None:
         self.require("storage", ("original", "raw", "jpeg"))
         self.require("on_bad_image", ("raise", "skip"))
+        self.require("subsampling", tuple(jpeg.UNITS))
         self._require_image_size()
+        self._require_quality()
         self.name = self.name or "_".join([self.stem(), *self.suffixes()])
         self.description = self.description or self.describe()
 
@@ -59,6 +64,20 @@ class StorageConfig(tfds.core.BuilderConfig):
                 f" Received: {self.image_size}"
             )
 
+    def _require_quality(self) -> None:
+        if type(self.quality) is not int or not 1 <= self.quality <= jpeg.QUALITY:
+            rule = f"quality must be a whole number of 1 to {jpeg.QUALITY}"
+            _refuse(f"{rule}. Received: {self.quality!r}")
+        if self.storage != "jpeg" and self._coding():
+            rule = "quality and subsampling are of storage jpeg"
+            _refuse(f"{rule}. Received: storage {self.storage}")
+
+    def _coding(self) -> list[str]:
+        """Parts of the name that tell how JPEG files are coded, where it is not the default."""
+        quality = [] if self.quality == jpeg.QUALITY else [f"q{self.quality}"]
+        halved = [] if self.subsampling == jpeg.SUBSAMPLING else [self.subsampling.replace(":", "")]
+        return quality + halved
+
     def settings(self) -> dict[str, Any]:
         """The settings that differ from their defaults, as `tfds build --config` takes them."""
         inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
@@ -72,13 +91,13 @@ class StorageConfig(tfds.core.BuilderConfig):
 
     def suffixes(self) -> list[str]:
         """Further parts of the name: one for every setting that differs from its default."""
-        return [] if self.on_bad_image == "raise" else [self.on_bad_image]
+        return self._coding() + ([] if self.on_bad_image == "raise" else [self.on_bad_image])
 
     def describe(self) -> str:
         """One line for the catalogue."""
         if self.storage == "original":
             return "The files untouched (rare formats as PNG): any image size can be served."
-        form = "JPEG of quality 95 without chroma subsampling"
+        form = f"JPEG of quality {self.quality}, chroma {self.subsampling}"
         if self.storage == "raw":
             form = "uncompressed pixels"
         return f"Resized to a short side of {int(self.image_size / CROP_FRACTION)} pixels, {form}."
@@ -99,7 +118,13 @@ class StorageConfig(tfds.core.BuilderConfig):
             "crop_fraction": CROP_FRACTION if resized else None,
             "interpolation": INTERPOLATION if resized else None,
             "on_bad_image": self.on_bad_image,
+            **self._jpeg_metadata(),
         }
+
+    def _jpeg_metadata(self) -> dict[str, Any]:
+        if self.storage != "jpeg":
+            return {}
+        return {"quality": self.quality, "subsampling": self.subsampling}
 
 
 @dataclasses.dataclass(eq=False)

@@ -2,11 +2,12 @@
 
 Ordinary ones, of which a window can be decoded without the rest.
 
-Restart markers (ITU T.81, B.2.4.4) divide each row of blocks into *intervals* of equal width, each
-of which can be decoded on its own; an index tells where they lie. So a reader can make a smaller
-JPEG of those that a window touches (`pipeline/intervals.py`). All parts begin at multiples of 8
-bytes, so that they can be copied in words; the gaps are filled with 0xFF, which the standard allows
-in front of any marker (B.1.1.2).
+What is coded at a time is a block of 8 x 8 pixels, or with 4:2:0 a unit of 16 x 16, four blocks and
+one of each chroma. Restart markers (ITU T.81, B.2.4.4) divide each row of units into *intervals* of
+equal width, each of which can be decoded on its own; an index tells where they lie. So a reader can
+make a smaller JPEG of those that a window touches (`pipeline/sources/intervals.py`). All parts
+begin at multiples of 8 bytes, so that they can be copied in words; the gaps are filled with 0xFF,
+which the standard allows in front of any marker (B.1.1.2).
 
     start     SOI, and the JFIF segment
     index     APP15 segment: "Sentiflow" in 12 bytes, then little-endian int32:
@@ -36,7 +37,9 @@ import numpy as np
 from PIL import Image, ImageFile
 
 QUALITY = 95
-BLOCK = 8  # pixels, side of a block; without chroma subsampling it is the unit that is coded
+SUBSAMPLING = "4:4:4"  # of chroma: none
+# By subsampling: side in pixels of the unit that is coded at a time.
+UNITS = {SUBSAMPLING: 8, "4:2:0": 16}
 WORD = 8  # bytes
 NAME = b"Sentiflow".ljust(12, b"\0")
 _MAX_INTERVALS = 16_000  # a segment has room for 65,533 bytes
@@ -53,39 +56,45 @@ _buffer_lock = threading.Lock()
 _buffer_users: list[int] = []  # for each encoder at work, the size that it found
 
 
-def encode(pixels: np.ndarray) -> bytes:
-    """The file of a picture, uint8 [h, w, 3].
+def encode(pixels: np.ndarray, quality: int = QUALITY, subsampling: str = SUBSAMPLING) -> bytes:
+    """The file of a picture.
+
+    Args:
+        pixels: uint8 [h, w, 3].
+        quality: 1 to 95, as Pillow has it.
+        subsampling: of chroma, a key of `UNITS`.
 
     Raises:
         OSError: no temporary file can be written.
     """
     height, width, _ = pixels.shape
-    blocks = interval_blocks(-(-width // BLOCK), -(-height // BLOCK))
-    data = _compress(pixels, blocks)
+    unit = UNITS[subsampling]
+    units = interval_units(-(-width // unit), -(-height // unit))
+    data = _compress(pixels, units, quality, subsampling)
     jfif, frame, scan = _segments(data)
     start = _fill(data[:jfif], behind=True)
     tables = _fill(data[jfif:scan])
     intervals, sizes = _align(np.frombuffer(data, np.uint8)[scan:])
     length = _round_up(4 + len(NAME) + 4 * (5 + len(sizes) + 4))
     begin = np.cumsum([0, len(start), length, len(tables), *sizes]) // WORD
-    facts = [height, width, len(start) + len(tables) - (scan - frame), blocks * BLOCK, len(sizes)]
+    facts = [height, width, len(start) + len(tables) - (scan - frame), units * unit, len(sizes)]
     index = NAME + np.array([*facts, *begin], "<i4").tobytes()
     head = bytes([0xFF, _APP15]) + (length - 2).to_bytes(2, "big")
     return start + (head + index).ljust(length, b"\0") + tables + intervals
 
 
-def _compress(pixels: np.ndarray, blocks: int) -> bytes:
-    """Pillow's JPEG of a picture, uint8 [h, w, 3], with a restart marker after so many blocks."""
+def _compress(pixels: np.ndarray, units: int, quality: int, subsampling: str) -> bytes:
+    """Pillow's JPEG of a picture, uint8 [h, w, 3], with a restart marker after so many units."""
     own_tables = _MAX_BYTES_PER_PIXEL * pixels.shape[0] * pixels.shape[1] <= BUFFER
     # Into a real file, Pillow encodes without holding Python's lock.
     with _large_buffer(), tempfile.TemporaryFile() as file:
         Image.fromarray(pixels).save(
             file,
             "JPEG",
-            quality=QUALITY,
-            subsampling="4:4:4",
+            quality=quality,
+            subsampling=subsampling,
             optimize=own_tables,
-            restart_marker_blocks=blocks,
+            restart_marker_blocks=units,
         )
         file.seek(0)
         data = file.read()
@@ -109,12 +118,12 @@ def _large_buffer() -> Iterator[None]:
                 ImageFile.MAXBLOCK = size
 
 
-def interval_blocks(across: int, down: int) -> int:
-    """Blocks in an interval, for a picture of so many blocks.
+def interval_units(across: int, down: int) -> int:
+    """Units in an interval, for a picture of so many units.
 
     As few as divide a row, but at least two.
 
-    A single block would cost more for its marker than is saved by leaving it out.
+    A single one would cost more for its marker than is saved by leaving it out.
     """
     fits = (n for n in range(2, across) if across % n == 0 and down * across // n <= _MAX_INTERVALS)
     return next(fits, across)

@@ -111,10 +111,10 @@ def _is_flat(picture: Image.Image) -> bool:
 
 def _encode(picture: Image.Image, config: StorageConfig) -> bytes | np.ndarray:
     pixels = np.asarray(cover_resize(picture, config.image_size))
-    return pixels if config.storage == "raw" else _encode_jpeg(pixels)
+    return pixels if config.storage == "raw" else _encode_jpeg(pixels, config)
 
 
-def _encode_jpeg(pixels: np.ndarray) -> bytes:
+def _encode_jpeg(pixels: np.ndarray, config: StorageConfig) -> bytes:
     height, width, _ = pixels.shape
     if max(height, width) > MAX_JPEG_SIDE:
         raise BadImage(
@@ -122,7 +122,7 @@ def _encode_jpeg(pixels: np.ndarray) -> bytes:
             f" a JPEG has at most {MAX_JPEG_SIDE:,} pixels a side)"
         )
     try:
-        return jpeg.encode(pixels)
+        return jpeg.encode(pixels, config.quality, config.subsampling)
     except OSError as error:
         reason = error.strerror or error
         raise DatasetError(

@@ -23,7 +23,8 @@ from ..records import Records
 from ..settings import InputError, StreamSettings
 from .mapping import map_records
 
-BLOCK = 8  # pixels, side of a block
+# Pixels, side of what is coded at a time: a block, or four of them and one of each chroma.
+BLOCK, BLOCKS_420 = 8, 16
 WORD = 8  # bytes, the unit in which parts of a file are copied
 # First bytes, counted from the file's, of the name, of five facts as int32, and of where each part
 # begins, in words, as int32 too.
@@ -34,6 +35,8 @@ BEGIN_AT = 60
 # Height, width, first byte of the frame's height and width, pixels an interval, intervals.
 _FACTS = 5
 _HEAD_PARTS = 3  # parts before the intervals: start, index and tables
+_SAMPLING_AT = 6  # bytes from the frame's height to the sampling factors of its first component
+_HALVED = 0x22  # these factors where chroma is halved in both directions
 # RST0 to RST7 in turn, for as many intervals as any window has.
 _MARKERS = np.resize(np.arange(0xD0, 0xD8, dtype=np.uint8), 2**14)
 _EOI = 0xD9
@@ -63,6 +66,7 @@ class Intervals:
                 f"{records.paths[0]}: its JPEG files have no index, because an earlier version of "
                 "the builder wrote them. Build the dataset anew, with --overwrite."
             )
+        self._unit = unit_of(area, int(start[0]))
         self._data = as_tensor(area)
         self._ranges = tf.constant(np.stack([start, records.length], axis=1))
         self._settings = settings
@@ -73,26 +77,39 @@ class Intervals:
         ranges = tf.gather(self._ranges, images)
         # One after the other: it is batches that run side by side.
         return tf.map_fn(
-            lambda plan: _decode(self._data, plan, size),
-            _plan(self._data, ranges, draws[:, :2], self._settings),
+            lambda plan: _decode(self._data, plan, size, self._unit),
+            _plan(self._data, ranges, draws[:, :2], self._settings, self._unit),
             fn_output_signature=tf.TensorSpec((size, size, 3), tf.uint8),
             parallel_iterations=1,
         )
 
 
-def _plan_sizes(size: int) -> list[int]:
+def unit_of(area: np.ndarray, start: int) -> int:
+    """Side in pixels of what is coded at a time in the file that starts there: 8, or 16."""
+    frame = area[start + FACTS_AT + 8 :][:4].view("<i4")[0]
+    _, index, tables = area[start + BEGIN_AT :][:12].view("<i4")
+    sampling = start + frame + WORD * (tables - index) + _SAMPLING_AT
+    return BLOCKS_420 if area[sampling] == _HALVED else BLOCK
+
+
+def _margin(unit: int) -> int:
+    """Pixels around a window that its own depend on: halved chroma is interpolated."""
+    return int(unit == BLOCKS_420)
+
+
+def _plan_sizes(size: int, unit: int) -> list[int]:
     """How many numbers a plan has of each kind, in the order in which `_decode` takes them."""
-    parts = 2 + _rows(size)
+    parts = 2 + _rows(size, unit)
     return [1, 1, 1, parts, parts, 1, 4, 5, 4, 3]  # first to cut, see `_decode`
 
 
-def _rows(size: int) -> int:
-    """The most rows of blocks that a window of `size` pixels touches."""
-    return (size + BLOCK - 2) // BLOCK + 1
+def _rows(size: int, unit: int) -> int:
+    """The most rows of units that a window of `size` pixels, with its margin, touches."""
+    return (size + 2 * _margin(unit) + unit - 2) // unit + 1
 
 
 def _plan(
-    data: tf.Tensor, ranges: tf.Tensor, draws: tf.Tensor, settings: StreamSettings
+    data: tf.Tensor, ranges: tf.Tensor, draws: tf.Tensor, settings: StreamSettings, unit: int
 ) -> tf.Tensor:
     """What to copy of each image's file, and what to change in the copy, for a whole batch at once.
 
@@ -101,6 +118,7 @@ def _plan(
         ranges: int64 [b, 2], each file's first byte and length.
         draws: float64 [b, 2] in [0, 1), as for `corner`.
         settings: of the stream.
+        unit: side in pixels of what is coded at a time.
 
     Returns:
         int64 [b, n], in a single tensor because each that a loop takes apart costs time in each of
@@ -110,15 +128,19 @@ def _plan(
     facts = _read_facts(data, ranges[:, :1])
     frame, interval, intervals = facts[:, 2:3], facts[:, 3:4], facts[:, 4:5]
     y, x = tf.split(corner(facts[:, :2], draws, settings), 2, axis=1)
+    margin = _margin(unit)
+    y_begin, x_begin = tf.maximum(y - margin, 0), tf.maximum(x - margin, 0)
+    y_end = tf.minimum(y + size + margin, facts[:, 0:1])
+    x_end = tf.minimum(x + size + margin, facts[:, 1:2])
 
-    # The first row of blocks that the window touches, and of each row the first interval; how many.
-    top = y // BLOCK
-    left = x // interval
-    rows = (y + size - 1) // BLOCK + 1 - top
-    columns = (x + size - 1) // interval + 1 - left
+    # The first row of units that the window touches, and of each row the first interval; how many.
+    top = y_begin // unit
+    left = x_begin // interval
+    rows = (y_end - 1) // unit + 1 - top
+    columns = (x_end - 1) // interval + 1 - left
     # Of each row one run of intervals is copied; plans are of one length, so rows that are not
     # touched have an empty run.
-    row = tf.range(_rows(size), dtype=tf.int64)
+    row = tf.range(_rows(size, unit), dtype=tf.int64)
     intervals_per_row = -(-facts[:, 1:2] // interval)
     begin = (top + row) * intervals_per_row + left + _HEAD_PARTS
     end = begin + tf.where(row < rows, columns, 0)
@@ -127,15 +149,17 @@ def _plan(
     begin = tf.concat([zero, zero + 2, begin], axis=1)
     end = tf.concat([zero + 1, zero + 3, end], axis=1)
 
-    # Of the smaller JPEG, in pixels.
-    height = BLOCK * rows
-    width = interval * columns
+    # Of the smaller JPEG, in pixels; it ends where the picture does.
+    height = tf.minimum(unit * rows, facts[:, 0:1] - unit * top)
+    width = tf.minimum(interval * columns, facts[:, 1:2] - interval * left)
     last = [zero + _EOI, height // 256, height % 256, width // 256, width % 256]
-    # The decoder copies once less where it may begin with a whole block, so the columns of pixels
+    # The decoder copies once less where it may begin with a whole unit, so the columns of pixels
     # before the window are cut off afterwards.
-    skipped = x % BLOCK
-    aligned = (skipped + size + BLOCK - 1) // BLOCK * BLOCK
-    box = [y % BLOCK, x - skipped - interval * left, zero + size, aligned]
+    first = x_begin // unit * unit
+    skipped = x - first
+    aligned = -(-(x_end - first) // unit) * unit
+    first -= interval * left
+    box = [y - unit * top, first, zero + size, tf.minimum(aligned, width - first)]
     cut = [zero, skipped, zero]
     table = 4 * (intervals + _HEAD_PARTS + 1)
     inner_markers = rows * columns - 1
@@ -151,9 +175,9 @@ def _read_facts(data: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.bitcast(words, tf.int32), tf.int64)
 
 
-def _decode(data: tf.Tensor, plan: tf.Tensor, size: int) -> tf.Tensor:
+def _decode(data: tf.Tensor, plan: tf.Tensor, size: int, unit: int) -> tf.Tensor:
     """The window of one image, uint8 [s, s, 3], by its row of `_plan`."""
-    parts = tf.split(plan, _plan_sizes(size))
+    parts = tf.split(plan, _plan_sizes(size, unit))
     first, length, table, begin, end, inner_markers, changed, last, box, cut = parts
     words = tf.bitcast(tf.reshape(tf.slice(data, first, length), [-1, WORD]), tf.int64)
     begins = tf.slice(data, first + BEGIN_AT, table)

@@ -226,6 +226,7 @@ def test_orientation_is_ignored_and_the_extension_does_not_matter(tmp_path):
         ({"storage": "raw"}, "raw256"),
         ({"storage": "jpeg", "image_size": 448}, "jpeg448"),
         ({"storage": "raw", "image_size": 64, "on_bad_image": "skip"}, "raw64_skip"),
+        ({"storage": "jpeg", "quality": 90, "subsampling": "4:2:0"}, "jpeg256_q90_420"),
     ],
 )
 def test_names_of_configurations(fields, name):
@@ -242,9 +243,27 @@ def test_names_of_configurations(fields, name):
         {"image_size": "256"},
         {"image_size": True},
         {"on_bad_image": ""},
+        {"quality": 96, "storage": "jpeg"},
+        {"quality": 90.0, "storage": "jpeg"},
+        {"subsampling": "4:2:2", "storage": "jpeg"},
     ],
 )
 def test_wrong_settings_are_named(fields):
     (name, value) = next(iter(fields.items()))
     with pytest.raises(storage.DatasetError, match=f"{name}.*Received: {value!r}"):
         StorageConfig(**fields)
+
+
+@pytest.mark.parametrize("fields", [{"quality": 90}, {"storage": "raw", "subsampling": "4:2:0"}])
+def test_how_jpeg_files_are_coded_is_of_storage_jpeg(fields):
+    with pytest.raises(storage.DatasetError, match=r"are of storage jpeg\. Received: storage"):
+        StorageConfig(**fields)
+
+
+def test_a_coding_of_ones_own_is_stored(tmp_path):
+    path = saved(tmp_path / "a.png", photo(400, 300), "PNG")
+    usual = storage.store(path, JPEG).value
+    smaller = storage.store(path, StorageConfig(storage="jpeg", quality=90, subsampling="4:2:0"))
+    assert len(smaller.value) < 0.7 * len(usual)
+    with Image.open(io.BytesIO(smaller.value)) as image:
+        assert [component[1:3] for component in image.layer] == [(2, 2), (1, 1), (1, 1)]

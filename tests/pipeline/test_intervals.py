@@ -18,7 +18,7 @@ from sentiflow.pipeline.sources.intervals import Intervals
 
 # Heights and widths in pixels: one block, several intervals a row, a prime number of blocks, parts
 # of blocks.
-SIZES = [(8, 8), (40, 96), (61, 104), (33, 233), (90, 41), (128, 128)]
+SIZES = [(8, 8), (40, 96), (61, 104), (33, 233), (90, 41), (128, 128), (79, 130)]
 
 
 def picture(height, width, seed=0):
@@ -32,9 +32,9 @@ def decoded(file):
     return np.asarray(Image.open(io.BytesIO(file)))
 
 
-def plain(pixels):
+def plain(pixels, quality=95, subsampling="4:4:4"):
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=95, subsampling=0)
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=subsampling)
     return file.getvalue()
 
 
@@ -56,9 +56,9 @@ def stored(path, files):
     )
 
 
-@pytest.fixture(scope="module")
-def files():
-    return [jpeg.encode(picture(*size, seed)) for seed, size in enumerate(SIZES)]
+@pytest.fixture(scope="module", params=[(95, "4:4:4"), (90, "4:2:0")], ids="{0[0]} {0[1]}".format)
+def files(request):
+    return [jpeg.encode(picture(*size, seed), *request.param) for seed, size in enumerate(SIZES)]
 
 
 @pytest.fixture(scope="module")
@@ -84,31 +84,32 @@ def test_a_window_is_the_decoded_file_cropped(records, files, size, data):
         np.testing.assert_array_equal(window, decoded(files[i])[y : y + size, x : x + size])
 
 
+@pytest.mark.parametrize("coding", [(95, "4:4:4"), (90, "4:2:0"), (75, "4:4:4")])
 @pytest.mark.parametrize("size", SIZES)
-def test_the_file_is_an_ordinary_jpeg_of_the_same_pixels(size):
+def test_the_file_is_an_ordinary_jpeg_of_the_same_pixels(size, coding):
     pixels = picture(*size)
-    file = jpeg.encode(pixels)
-    np.testing.assert_array_equal(decoded(file), decoded(plain(pixels)))
+    file, expected = jpeg.encode(pixels, *coding), plain(pixels, *coding)
+    np.testing.assert_array_equal(decoded(file), decoded(expected))
     assert (
-        Image.open(io.BytesIO(file)).quantization
-        == Image.open(io.BytesIO(plain(pixels))).quantization
+        Image.open(io.BytesIO(file)).quantization == Image.open(io.BytesIO(expected)).quantization
     )
+    unit = jpeg.UNITS[coding[1]]
     assert len(file) % 8 == 0
     height, width, _, interval, count = np.frombuffer(file, "<i4", 5, 40).tolist()
     assert (height, width) == size
     begin = 8 * np.frombuffer(file, "<i4", count + 4, 60)
     assert (begin[0], begin[-1]) == (0, len(file))
-    assert count == -(-height // 8) * -(-width // interval)
+    assert count == -(-height // unit) * -(-width // interval)
     ends = [file[end - 2 : end] for end in begin[4:]]
     assert ends == [bytes([0xFF, 0xD0 + i % 8]) for i in range(count - 1)] + [b"\xff\xd9"]
 
 
 @given(st.integers(1, 8188), st.integers(1, 8188))
 def test_intervals_divide_a_row_and_fit_into_the_index(across, down):
-    blocks = jpeg.interval_blocks(across, down)
-    assert across % blocks == 0
-    assert blocks > 1 or across == 1
-    assert down * across // blocks <= 16_000
+    units = jpeg.interval_units(across, down)
+    assert across % units == 0
+    assert units > 1 or across == 1
+    assert down * across // units <= 16_000
 
 
 def test_noise_that_does_not_fit_into_the_buffer_is_stored(monkeypatch):
