@@ -25,6 +25,7 @@ from .rows import Report, Row
 PARTS: dict[str, tuple[Callable[..., Report], int]] = {
     "mutations": (mutations.mutations, 200),
     "kills": (kills.kills, 2),
+    "interrupts": (kills.interrupts, 2),
     "leaks": (leaks.leaks, 20),
     "hostile": (hostile.hostile, 20),
     "deterministic": (deterministic.deterministic, 1),
@@ -37,7 +38,7 @@ PARTS: dict[str, tuple[Callable[..., Report], int]] = {
 @click.option(
     "--count",
     type=click.IntRange(1),
-    help="Changed pictures, kills by a signal of a command, epochs, changed run folders, or "
+    help="Changed pictures, strikes of a command by a signal, epochs, changed run folders, or "
     "repeated builds.  [default: few]",
 )
 @click.option(
@@ -49,8 +50,9 @@ PARTS: dict[str, tuple[Callable[..., Report], int]] = {
 def main(parts: tuple[str, ...], seed: int | None, count: int | None, path: Path | None) -> None:
     """Tries what should not happen, and says where a promise did not hold; then the status is 1.
 
-    mutations: changed pictures, lists and shards. kills: signals at random moments. leaks: long
-    runs, and two at once. hostile: files from strangers. deterministic: the same bytes again.
+    mutations: changed pictures, lists and shards. kills: signals at random moments. interrupts:
+    Ctrl-C at such. leaks: long runs, and two at once. hostile: files from strangers. deterministic:
+    the same bytes again.
     """
     seed = secrets.randbelow(2**32) if seed is None else seed
     click.echo(f"seed {seed}")

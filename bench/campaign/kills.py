@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from .rows import Report, Trial
 from .snapshot import differences, snapshot
 from .victims import MOST, VICTIMS, Sound, Victim, undisturbed
 
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 INTERRUPTED = 1.0  # seconds in which a command must have ended after Ctrl-C
 PATIENCE = 10.0  # seconds in which it must have ended after any signal
 EARLY = 0.1  # share of the moments while libraries are loaded
@@ -33,26 +34,35 @@ GENERATED = "__autograph_generated_file"
 
 
 def kills(work: Path, *, seed: int, count: int) -> Report:
-    """Ends each command so many times by each signal; by Ctrl-C a tenth as often.
+    """Ends each command so many times by each signal, as many at a time as there are cores."""
+    return _storm(work, seed, count, SIGNALS, machine.cores())
 
-    So many commands as there are cores are struck at a time.
-    """
+
+def interrupts(work: Path, *, seed: int, count: int) -> Report:
+    """Ends each command so many times by Ctrl-C, one at a time: they must end soon."""
+    return _storm(work, seed, count, (signal.SIGINT,), 1)
+
+
+def _storm(
+    work: Path, seed: int, count: int, signals: Sequence[signal.Signals], at_a_time: int
+) -> Report:
     prepare(work)
     prepare_experiments(work)
-    with ThreadPoolExecutor(machine.cores()) as pool:
-        reports = pool.map(lambda victim: strikes(victim, work, seed, count), VICTIMS)
+    with ThreadPoolExecutor(at_a_time) as pool:
+        reports = pool.map(lambda victim: strikes(victim, work, seed, count, signals), VICTIMS)
         return Report([trial for trials in reports for trial in trials])
 
 
-def strikes(victim: Victim, work: Path, seed: int, count: int) -> list[Trial]:
+def strikes(
+    victim: Victim, work: Path, seed: int, count: int, signals: Sequence[signal.Signals]
+) -> list[Trial]:
     """Ends one command so many times by each signal, some while it loads libraries."""
     out = work / f"{victim.name}-struck" / "out"
     sound = undisturbed(victim, work, out)
     trials = []
     with ForkServer() as server:
-        for sent in SIGNALS:
-            times = count if sent != signal.SIGINT else -(-count // 10)
-            for number in range(times):
+        for sent in signals:
+            for number in range(count):
                 rng = np.random.default_rng([seed, VICTIMS.index(victim), sent, number])
                 after = moment(sound, rng)
                 trials.append(strike(victim, work, out, sound, sent, after, server.launch))
