@@ -18,6 +18,7 @@ import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
 
+from .. import readahead
 from ..pixels import as_string, as_tensor, corner
 from ..records import Records
 from ..settings import InputError, StreamSettings
@@ -59,7 +60,7 @@ class Intervals:
         Raises:
             InputError: the files have no index.
         """
-        area, start = map_records(records)
+        area, start = map_records(records, at_random=readahead.IS_POSSIBLE)
         name = start[:1, None] + NAME_AT + np.arange(len(NAME))
         if area[name].tobytes() != NAME:
             raise InputError(

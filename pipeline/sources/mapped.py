@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import readahead
 from ..pixels import as_tensor
 from ..records import Records
 from ..settings import StreamSettings
@@ -18,5 +19,5 @@ class Mapped(Pixels):
         Raises:
             InputError: the system refuses.
         """
-        area, start = map_records(records)
+        area, start = map_records(records, at_random=readahead.IS_POSSIBLE)
         super().__init__(as_tensor(area), Layout(start, records.shape), settings)

@@ -30,8 +30,12 @@ _MAP_FIXED = 0x10  # the same on Linux and macOS; Python does not name it
 _MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0  # Python names it from 3.13 on
 
 
-def map_files(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+def map_files(paths: tuple[str, ...], *, at_random: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Maps files one behind the other, without reading them.
+
+    Args:
+        paths: of the files.
+        at_random: as in `map_records`.
 
     Returns:
         Their bytes, uint8 [...], and where each file begins among them, int64 [files].
@@ -62,6 +66,8 @@ def map_files(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
             if libc.mmap(wanted, size, mmap.PROT_READ, flags, file.fileno(), 0) != wanted:
                 reason = os.strerror(ctypes.get_errno())
                 raise InputError(f"{path} cannot be mapped into memory: {reason}.")
+    if at_random:
+        area.madvise(mmap.MADV_RANDOM)
     # The thread must not keep the area alive, so it gets a weak reference. NumPy's array, and a
     # tensor made of it, keep the area as long as they are used.
     watched = (weakref.ref(area), resident_file_bytes())
@@ -69,8 +75,12 @@ def map_files(paths: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(area, np.uint8), bases[:-1]
 
 
-def map_records(records: Records) -> tuple[np.ndarray, np.ndarray]:
+def map_records(records: Records, *, at_random: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Maps the shards of records.
+
+    Args:
+        records: of a split, or all.
+        at_random: touched in any order: the system reads no more than what is touched.
 
     Returns:
         Their bytes, uint8 [...], and where each image's value begins among them, int64 [n].
@@ -78,7 +88,7 @@ def map_records(records: Records) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         InputError: the system refuses.
     """
-    area, bases = map_files(records.paths)
+    area, bases = map_files(records.paths, at_random=at_random)
     return area, bases[records.shard] + records.offset
 
 
