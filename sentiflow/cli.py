@@ -46,19 +46,11 @@ class OneLineErrors(click.Command):
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             raise SystemExit(error.exit_code) from None
-        except (InputError, click.ClickException) as error:
-            _fail(_message(error))
-        except click.Abort:
-            click.echo("Stopped.", err=True)
-            raise SystemExit(startup.INTERRUPTED) from None
         except Exception as error:
-            fault = faults.find(error)
-            if fault is None:
-                raise
-            if not fault.filename:  # all that we write ourselves is named
-                _give_output_up()
-                fault = faults.at(Path("standard output"), fault)
-            _fail(faults.line(fault))
+            _end(error)
+            raise
+        finally:
+            startup.was_interrupted()  # not during what follows
         # Without standalone mode click hands back the exit status of `--help` instead of leaving.
         raise SystemExit(result if isinstance(result, int) else 0)
 
@@ -115,6 +107,22 @@ def _give_output_up() -> None:
     """Drops what was printed and cannot be written; Python would try it again when it ends."""
     with contextlib.suppress(OSError, ValueError):  # a test's output has no descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _end(error: Exception) -> None:
+    """Ends the process with a line; returns if it is no error of the user or of a disk."""
+    if startup.was_interrupted() or isinstance(error, click.Abort):
+        click.echo("Stopped.", err=True)
+        raise SystemExit(startup.INTERRUPTED) from None
+    if isinstance(error, (InputError, click.ClickException)):
+        _fail(_message(error))
+    fault = faults.find(error)
+    if fault is None:
+        return
+    if not fault.filename:  # all that we write ourselves is named
+        _give_output_up()
+        fault = faults.at(Path("standard output"), fault)
+    _fail(faults.line(fault))
 
 
 def _fail(line: str) -> NoReturn:

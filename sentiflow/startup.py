@@ -26,7 +26,9 @@ _M_ARENA_MAX = -8
 
 ERRORS = "3"  # of TF_CPP_MIN_LOG_LEVEL
 INTERRUPTED = 130  # exit status after Ctrl-C
-_SOON = 0.01  # seconds, in which a callback of the garbage collector has ended
+# Seconds after which an interruption is repeated: a callback of the garbage collector has ended; a
+# command should know.
+_SOON, _PATIENCE = 0.01, 0.5
 
 
 def command(name: str, *, extra: str | None = None) -> None:
@@ -74,20 +76,10 @@ def stop_in_order() -> None:
         signal.signal(signal.SIGINT, _interrupt)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raises KeyboardInterrupt, but not where Python drops it: in a callback of its collector.
-
-    JAX has one, which is often the first to be called after a signal.
-    """
-    callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
-    while frame is not None:
-        if frame.f_code in callbacks:
-            again = threading.Timer(_SOON, os.kill, (os.getpid(), number))
-            again.daemon = True
-            again.start()
-            return
-        frame = frame.f_back
-    raise KeyboardInterrupt
+def was_interrupted() -> bool:
+    """Whether Ctrl-C was pressed since this was asked last, whatever became of the exception."""
+    was_pending, _interrupt.is_pending = _interrupt.is_pending, False
+    return was_pending
 
 
 def _may_set_signals() -> bool:
@@ -108,7 +100,43 @@ class _Stop:
         os._exit(INTERRUPTED)
 
 
+class _Interrupt:
+    """Raises KeyboardInterrupt, as a signal's handler, until a command knows of it.
+
+    Python drops exceptions in callbacks of its collector, of which JAX has one that is often the
+    first to be called after a signal. TensorFlow makes errors of its own of those that are raised
+    while it traces a function, or goes on.
+
+    Attributes:
+        is_pending: whether one was raised of which no command knows.
+    """
+
+    is_pending = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.is_pending = True
+        dropped = _is_collecting(frame)
+        again = threading.Timer(_SOON if dropped else _PATIENCE, self._send, (number,))
+        again.daemon = True
+        again.start()
+        if not dropped:
+            raise KeyboardInterrupt
+
+    def _send(self, number: int) -> None:
+        if self.is_pending:
+            os.kill(os.getpid(), number)
+
+
+def _is_collecting(frame: FrameType | None) -> bool:
+    """Whether a callback of the garbage collector is at work."""
+    callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
+    while frame is not None and frame.f_code not in callbacks:
+        frame = frame.f_back
+    return frame is not None
+
+
 _stop = _Stop()
+_interrupt = _Interrupt()
 
 
 def keep_freed_memory() -> None:

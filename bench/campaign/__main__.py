@@ -7,6 +7,7 @@ from sentiflow import startup
 startup.command(__name__)
 
 import secrets
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -54,6 +55,8 @@ def main(parts: tuple[str, ...], seed: int | None, count: int | None, path: Path
     Ctrl-C at such. leaks: long runs, and two at once. hostile: files from strangers. deterministic:
     the same bytes again.
     """
+    # A shell's background jobs ignore it, and so would the commands that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     seed = secrets.randbelow(2**32) if seed is None else seed
     click.echo(f"seed {seed}")
     found: list[Row] = []

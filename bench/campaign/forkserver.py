@@ -12,7 +12,6 @@ import json
 import os
 import runpy
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -116,7 +115,6 @@ def load() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     load()
     module, *arguments = serve()
     sys.argv = [module, *arguments]

@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,33 @@ except KeyboardInterrupt:
     print("told 2")
     gc.callbacks.remove(collecting)
 """
+
+
+LOST = """
+import signal, sys, time
+import click
+from sentiflow import cli, startup
+
+@click.command(cls=cli.OneLineErrors)
+def main():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        if sys.argv[1] == "changed":
+            raise ValueError("another error of it")
+    time.sleep(20)
+
+startup.stop_at_once()
+main([])
+"""
+
+
+@pytest.mark.parametrize("becomes", ["changed", "dropped"])
+def test_an_interruption_that_a_library_takes_for_its_own_ends_the_command(becomes):
+    began = time.monotonic()
+    done = python(LOST, becomes)
+    assert (done.returncode, done.stderr.strip()) == (130, "Stopped.")
+    assert time.monotonic() - began < 10
 
 
 def test_an_interruption_of_a_command_is_an_exception_again():
