@@ -61,10 +61,18 @@ class Records:
         return len(self.label)
 
     def value(self, position: int) -> bytes:
-        """The bytes of one image's value, read from its shard."""
-        with open(self.paths[self.shard[position]], "rb", buffering=0) as file:
-            file.seek(self.offset[position])
-            return file.read(self.length[position])
+        """The bytes of one image's value, read from its shard.
+
+        Raises:
+            ValueError: the index is damaged, the value would not lie in the shard.
+        """
+        path, begin = self.paths[self.shard[position]], int(self.offset[position])
+        with open(path, "rb", buffering=0) as file:
+            end = begin + int(self.length[position])
+            if not 0 <= begin <= end <= os.fstat(file.fileno()).st_size:
+                raise ValueError(f"{path}: the index leads beyond its end")
+            file.seek(begin)
+            return file.read(end - begin)
 
     def take(self, selection: np.ndarray | slice) -> Records:
         """The records that a boolean mask, an array of positions or a slice names."""

@@ -23,6 +23,7 @@ from .inputs import SIDE, STORAGES
 from .rows import Trial
 
 MOST_PIXELS = 2**26  # that the builder takes, of a picture as it is and as it is resized
+NARROW = 700  # times as long as wide, a picture may be too long for a storage
 # Mean difference, in levels, from Pillow's pixels where the pixels cannot be the same.
 RESIZED = 1.5  # of `original`: other arithmetic
 COMPRESSED = 6.0  # of `jpeg`, whose quality is 95: these pictures are grainy
@@ -112,7 +113,8 @@ def pictures(seed: int, first: int, count: int, run: str | None) -> Iterator[Tri
         predictions = _predict(run, photos, expected, Path(folder)) if run else None
         for mutant in mutants:
             served = {storage: pixels.get(mutant.name) for storage, pixels in storages.items()}
-            faults = _faults(served, expected[mutant.name])
+            is_narrow = _is_narrow(mutant.data)
+            faults = _faults(served, expected[mutant.name], is_narrow=is_narrow)
             stored = served["raw"] is not None
             if predictions is not None:
                 faults += predictions.faults(mutant.name, stored=stored)
@@ -180,13 +182,24 @@ def pillow(data: bytes) -> Expected:
     return np.asarray(picture.crop((left, top, left + SIDE, top + SIDE))), whole
 
 
-def _faults(served: dict[str, Pixels | None], expected: Expected) -> list[str]:
+def _is_narrow(data: bytes) -> bool:
+    """Whether one side of a picture is so many times the other that storages may refuse it."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return max(image.size) > NARROW * min(image.size)
+    except Exception:  # as in `pillow`
+        return False
+
+
+def _faults(served: dict[str, Pixels | None], expected: Expected, *, is_narrow: bool) -> list[str]:
     """What is not as promised about what the storages serve of a picture."""
     held = [storage for storage, pixels in served.items() if pixels is not None]
     if held and expected is None:
         return [f"{', '.join(held)}: stored, though Pillow cannot read it"]
-    # A long and narrow picture may be longer than a JPEG can be.
-    if held not in ([], list(served), [name for name in served if name != "jpeg"]):
+    # A long and narrow picture may be longer than a JPEG can be, and too large for `original`, of
+    # which larger windows are cut as well.
+    longest = [["raw"], ["original", "raw"]] if is_narrow else []
+    if held not in ([], list(served), *longest):
         return [f"stored by {', '.join(held)} alone"]
     if expected is None:
         return []

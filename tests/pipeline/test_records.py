@@ -1,5 +1,6 @@
 """The index over prepared shards: what a dataset holds, a split's images, damaged shards."""
 
+import dataclasses
 import itertools
 import os
 import shutil
@@ -101,3 +102,16 @@ def test_fields_of_records(photos, data_dir):
     }
     indexed = zip(records.filename, records.label, map(tuple, records.shape), strict=True)
     assert {name: (label, shape) for name, label, shape in indexed} == read
+
+
+@pytest.mark.parametrize(
+    ("column", "wrong"), [("length", 2**50), ("offset", 2**50), ("offset", -1)]
+)
+def test_an_index_that_leads_out_of_its_shard_gets_no_memory(data_dir, column, wrong):
+    data = pipeline.open("emotionroi/original", data_dir=data_dir)
+    records = data.records("train", pipeline.Settings())
+    assert records.value(3).startswith(b"\xff\xd8")
+    moved = getattr(records, column).copy()
+    moved[3] = wrong
+    with pytest.raises(ValueError, match="the index leads beyond its end"):
+        dataclasses.replace(records, **{column: moved}).value(3)
