@@ -2,10 +2,13 @@
 
 import gc
 import os
+import signal
 
 from sentiflow import startup
 
 startup.load_quietly()
+# A shell's background jobs ignore it, and so would the processes that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import keras
 import numpy as np
 import pytest
