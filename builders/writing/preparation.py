@@ -109,7 +109,13 @@ class CheckedBuilder(PlainBuilder, skip_registration=True):  # type: ignore[call
                 f" Received: {self.data_dir}"
             )
         with contextlib.ExitStack() as self._while_building, quiet_pillow():
-            super().download_and_prepare(**kwargs)
+            try:
+                super().download_and_prepare(**kwargs)
+            except FileExistsError:
+                if not Path(self.data_dir).exists():
+                    raise
+                rule = f"{self.data_dir} was built by another process in the meantime"
+                raise DatasetError(f"{rule}; it is left as it is.") from None
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
         self._while_building.enter_context(lock_folder(Path(self.data_dir)))

@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 
+import pytest
 from archive_files import DUMMY, ROOT, build, records
 
-from sentiflow.builders import emotionroi
+from sentiflow.builders import emotionroi, twitter1
 from sentiflow.builders.writing import locking
+from sentiflow.builders.writing.errors import DatasetError
 
 SLOW_BUILD = """
 import sys, time
@@ -69,3 +71,18 @@ def test_a_folder_removed_before_it_was_locked_is_made_again(tmp_path, monkeypat
         assert folder.is_dir()
         assert not may_lock(folder)
     assert may_lock(folder)
+
+
+def test_the_slower_of_two_builds_at_once_is_refused(tmp_path, monkeypatch):
+    finish = twitter1.Builder._finish
+    final = tmp_path / "twitter1" / "raw256" / "1.1.0"
+
+    def finish_later(builder):
+        finish(builder)
+        (final / "of the other").mkdir(parents=True)
+
+    monkeypatch.setattr(twitter1.Builder, "_finish", finish_later)
+    with pytest.raises(DatasetError, match=r"1\.1\.0 was built by another process in the meantime"):
+        build(twitter1, DUMMY["twitter1"], tmp_path, "raw256")
+    assert [path.name for path in final.parent.iterdir()] == ["1.1.0"]
+    assert [path.name for path in final.iterdir()] == ["of the other"]
