@@ -43,7 +43,8 @@ def window(
         uint8 [*size, 3].
     """
     scale = pixels.shape[:2] / shape
-    begin, sides = corner * scale, size * scale
+    begin = corner * scale
+    sides = np.minimum(size * scale, pixels.shape[:2] - begin)  # products may lie beyond the border
     if simd is None:
         box = (begin[1], begin[0], begin[1] + sides[1], begin[0] + sides[0])
         height, width = map(int, size)
@@ -65,11 +66,9 @@ def _two_passes(
     strip = simd.ImageData(width, height, simd.PixelType.U8x3, pixels[top:bottom].tobytes())
     across = simd.ImageData(columns, height, simd.PixelType.U8x3)
     down = simd.ImageData(columns, rows, simd.PixelType.U8x3)
-    # Sums of floats may lie beyond the border.
-    inner_width, inner_height = min(sides[1], width - begin[1]), min(sides[0], bottom - begin[0])
     resizer = simd.Resizer()
-    resizer.resize(strip, across, _options(name, begin[1], 0.0, inner_width, height))
-    resizer.resize(across, down, _options(name, 0.0, begin[0] - top, columns, inner_height))
+    resizer.resize(strip, across, _options(name, begin[1], 0.0, sides[1], height))
+    resizer.resize(across, down, _options(name, 0.0, begin[0] - top, columns, sides[0]))
     return np.frombuffer(down.get_buffer(), np.uint8).reshape(rows, columns, 3)
 
 
