@@ -13,7 +13,6 @@ from typing import Any
 import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from sentiflow import startup
 from sentiflow.options import InputError
@@ -39,11 +38,11 @@ def open(dataset: str, *, data_dir: str = "data") -> Dataset:
         InputError: the dataset is not there, or was not prepared by a Sentiflow builder.
     """
     startup.leave_accelerator_to_jax()
-    builder = stored.find(dataset, data_dir)
-    written = stored.stamps(builder.data_dir)
-    key = (dataset, data_dir, os.path.abspath(builder.data_dir))
+    folder = stored.find(dataset, data_dir)
+    written = stored.stamps(folder)
+    key = (dataset, data_dir, os.path.abspath(folder))
     if key not in _opened or _opened[key][0] != written:
-        _opened[key] = (written, Dataset(dataset, data_dir, builder))
+        _opened[key] = (written, Dataset(dataset, data_dir, folder))
     return _opened[key][1]
 
 
@@ -60,16 +59,17 @@ class Dataset:
             source files.
     """
 
-    def __init__(self, dataset: str, data_dir: str, builder: tfds.core.DatasetBuilder) -> None:
+    def __init__(self, dataset: str, data_dir: str, folder: str) -> None:
+        info = stored.read_info(dataset, data_dir, folder)
         self._requested = dataset
-        self._metadata = stored.read_metadata(dataset, data_dir, str(builder.data_dir))
-        self._stored_splits = dict(builder.info.splits.items())
+        self._metadata = stored.read_metadata(dataset, data_dir, folder)
+        self._stored_splits = dict(info.splits.items())
         # Whether training and validation images are told apart by features rather than by TFDS.
-        self._has_votes = "agreement" in builder.info.features
+        self._has_votes = "agreement" in info.features
         self.name = dataset.partition(":")[0]
         self.data_dir = data_dir
-        self.folder = str(builder.data_dir)
-        self.class_names: list[str] = list(builder.info.features["label"].names)
+        self.folder = folder
+        self.class_names: list[str] = list(info.features["label"].names)
         self.storage: str = self._metadata["storage"]
         self.image_size: int | None = self._metadata.get("image_size")
 

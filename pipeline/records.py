@@ -61,14 +61,17 @@ class Records:
         return len(self.label)
 
     def value(self, position: int) -> bytes:
-        """The bytes of one image's value, read from its shard.
+        """The bytes of one image's value; raises what `read` does."""
+        return self.read(position, self.offset[position], self.length[position])
+
+    def read(self, position: int, begin: int, length: int) -> bytes:
+        """Bytes of the shard that an image lies in.
 
         Raises:
-            ValueError: the index is damaged, the value would not lie in the shard.
+            ValueError: the index is damaged, they would not lie in the shard.
         """
-        path, begin = self.paths[self.shard[position]], int(self.offset[position])
+        path, begin, end = self.paths[self.shard[position]], int(begin), int(begin) + int(length)
         with open(path, "rb", buffering=0) as file:
-            end = begin + int(self.length[position])
             if not 0 <= begin <= end <= os.fstat(file.fileno()).st_size:
                 raise ValueError(f"{path}: the index leads beyond its end")
             file.seek(begin)

@@ -30,17 +30,12 @@ def maps(
 def _map(records: Records, number: int | None, settings: StreamSettings) -> np.ndarray | None:
     if number is None or not records.extra["stimuli_map"][number, 1]:
         return None
-    photograph = _open(records, number, records.offset[number], records.length[number])
-    shape = cover_shape(np.array([photograph.height, photograph.width]), settings)
+    with Image.open(io.BytesIO(records.value(number))) as photograph:
+        shape = cover_shape(np.array([photograph.height, photograph.width]), settings)
     top, left = map(int, corner(shape, np.zeros(2), settings, NUMPY))
     height, width = map(int, shape)
-    stimuli = _open(records, number, *records.extra["stimuli_map"][number]).convert("L")
-    stimuli = stimuli.resize((width, height), Image.Resampling.BILINEAR)
+    data = records.read(number, *records.extra["stimuli_map"][number])
+    with Image.open(io.BytesIO(data)) as file:
+        stimuli = file.convert("L").resize((width, height), Image.Resampling.BILINEAR)
     box = (left, top, left + settings.image_size, top + settings.image_size)
     return np.asarray(stimuli.crop(box), np.float32) / 255
-
-
-def _open(records: Records, number: int, offset: int, length: int) -> Image.Image:
-    with open(records.paths[records.shard[number]], "rb") as file:
-        file.seek(offset)
-        return Image.open(io.BytesIO(file.read(length)))

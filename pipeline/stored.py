@@ -8,6 +8,9 @@ import os
 from typing import Any
 
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import dataset_info
+from tensorflow_datasets.core.features.feature import make_config_path
+from tensorflow_datasets.core.utils.version import list_all_versions
 
 from .settings import CROP_FRACTION, InputError, StreamSettings
 
@@ -35,30 +38,40 @@ class Description:
     image_size: int | None
 
 
-def find(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder:
-    """The dataset as TFDS reads it.
+def find(dataset: str, data_dir: str) -> str:
+    """The folder of a dataset: that of the highest version which the name allows.
 
     Raises:
-        InputError: it is not there, or what TFDS wrote beside its shards is damaged.
+        InputError: it is not there.
     """
-    name, _, versioned = dataset.partition("/")
-    config, _, version = versioned.partition(":")
-    if not config:
-        rule = f"dataset must be NAME/CONFIG, such as {name}/raw256"
-        raise InputError(f"{rule}. Received: {dataset!r}")
+    name, config, version = _parts(dataset)
+    parent = os.path.join(data_dir, name, config)
+    for found in reversed(list_all_versions(parent)):
+        folder = os.path.join(parent, str(found))
+        if found.match(version or "*.*.*") and make_config_path(folder).exists():
+            return folder
+    rule = f"{dataset} is not in {os.path.abspath(data_dir)}"
+    raise InputError(f"{rule}; prepare it with: {_remedy(dataset, data_dir)}")
+
+
+def read_info(dataset: str, data_dir: str, folder: str) -> tfds.core.DatasetInfo:
+    """What TFDS wrote beside the shards in a folder.
+
+    Not by way of a builder: TFDS keeps every one until the process ends.
+
+    Raises:
+        InputError: it is damaged.
+    """
     try:
-        return tfds.core.read_only_builder.builder_from_files(
-            name, config=config, version=version or None, data_dir=data_dir
-        )
-    except (tfds.core.DatasetNotFoundError, FileNotFoundError):
-        folder = os.path.abspath(data_dir)
-        remedy = _remedy(dataset, data_dir)
-        raise InputError(f"{dataset} is not in {folder}; prepare it with: {remedy}") from None
-    except Exception as error:  # of many types, if a file of TFDS is damaged
-        folder = os.path.join(os.path.abspath(data_dir), name, config)
+        proto = dataset_info.read_from_json(os.path.join(folder, INFO))
+        identity = dataset_info.DatasetIdentity.from_proto(proto, folder)
+        info = tfds.core.DatasetInfo(builder=identity)
+        info.read_from_directory(folder)
+    except Exception as error:  # of many types
         reason = " ".join(str(error).split())[:200]
-        rule = f"{folder} is damaged, so {dataset} cannot be read ({reason})"
+        rule = f"{os.path.abspath(folder)} is damaged, so {dataset} cannot be read ({reason})"
         raise InputError(f"{rule}; rebuild it: {_remedy(dataset, data_dir)}") from error
+    return info
 
 
 def stamps(folder: str) -> tuple[int, ...]:
@@ -104,6 +117,16 @@ def check_geometry(dataset: str, metadata: dict[str, Any], settings: StreamSetti
         f" {settings.interpolation}. Load {name}/original instead, or, for another size alone, "
         f"run: tfds build builders/{name} --config '{config}'"
     )
+
+
+def _parts(dataset: str) -> tuple[str, str, str]:
+    """Name, config and version; the last is empty where none is asked for."""
+    name, _, versioned = dataset.partition("/")
+    config, _, version = versioned.partition(":")
+    if not config:
+        rule = f"dataset must be NAME/CONFIG, such as {name}/raw256"
+        raise InputError(f"{rule}. Received: {dataset!r}")
+    return name, config, version
 
 
 def _remedy(dataset: str, data_dir: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterable
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -36,7 +38,8 @@ def ahead(batches: Iterable[T], *, depth: int = DEPTH) -> Generator[T, None, Non
     room: SimpleQueue[int | None] = SimpleQueue()
     thread = threading.Thread(target=_fill, args=(batches, ready, room, depth), daemon=True)
     thread.start()
-    atexit.register(_stop, room, thread)
+    _filling[thread] = room
+    _stop_at_the_end()
     taken = 0
     try:
         while True:
@@ -93,10 +96,21 @@ def timed(ds: tf.data.Dataset) -> tuple[tf.data.Dataset, tf.Variable]:
     return counted.apply(known).with_options(options), waited
 
 
-def _stop(room: SimpleQueue[int | None], thread: threading.Thread) -> None:
-    # Python must not be torn down under a thread that is inside TensorFlow.
-    room.put(None)
-    thread.join()
+# The threads that take batches in advance, and what tells each that no more are wanted.
+_filling: weakref.WeakKeyDictionary[threading.Thread, SimpleQueue[int | None]]
+_filling = weakref.WeakKeyDictionary()
+
+
+@functools.cache
+def _stop_at_the_end() -> None:
+    """Sees to it that Python is not torn down under a thread that is inside TensorFlow."""
+    atexit.register(_stop)
+
+
+def _stop() -> None:
+    for thread, room in list(_filling.items()):
+        room.put(None)
+        thread.join()
 
 
 def _fill(

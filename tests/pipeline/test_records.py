@@ -1,6 +1,7 @@
 """The index over prepared shards: what a dataset holds, a split's images, damaged shards."""
 
 import dataclasses
+import gc
 import itertools
 import os
 import shutil
@@ -59,6 +60,25 @@ def test_the_same_dataset_is_indexed_once_and_anew_when_it_was_built_anew(
         "train"
     )
     assert indexed == [4, 4]
+
+
+def test_a_dataset_that_was_built_anew_does_not_keep_the_one_before(data_dir, tmp_path):
+    copy = shutil.copytree(
+        os.path.join(data_dir, "emotionroi", "raw256"), tmp_path / "emotionroi" / "raw256"
+    )
+
+    def kept():
+        gc.collect()
+        return sum(isinstance(thing, tfds.core.DatasetInfo) for thing in gc.get_objects())
+
+    def open_anew(number):
+        os.utime(next(copy.rglob("metadata.json")), ns=(number, number))
+        return pipeline.open("emotionroi/raw256", data_dir=str(tmp_path)).files("train")
+
+    files, before = open_anew(0), kept()
+    for number in range(1, 4):
+        assert open_anew(number) == files
+    assert kept() == before
 
 
 def test_a_split_maps_its_own_shards_alone(data_dir):
