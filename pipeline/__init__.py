@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .dataset import Dataset, open
+    from .device_view import see_windows
     from .loading import load
     from .pictures import read_image
     from .settings import InputError, Settings, steps
-    from .sources.device import see_windows
     from .stored import Description
     from .view import normalise
     from .waiting import ahead, clocked, timed
@@ -18,10 +18,10 @@ else:
         __name__,
         {
             "dataset": ("Dataset", "open"),
+            "device_view": ("see_windows",),
             "loading": ("load",),
             "pictures": ("read_image",),
             "settings": ("InputError", "Settings", "steps"),
-            "sources.device": ("see_windows",),
             "stored": ("Description",),
             "view": ("normalise",),
             "waiting": ("ahead", "clocked", "timed"),

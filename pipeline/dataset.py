@@ -82,6 +82,7 @@ class Dataset:
         epoch: int = 0,
         step: int = 0,
         shard: tuple[int, int] = (0, 1),
+        viewed: bool = True,
         device: str | None = None,
         settings: Settings | None = None,
         **options: Any,
@@ -94,6 +95,7 @@ class Dataset:
             epoch=epoch,
             step=step,
             shard=shard,
+            viewed=viewed,
             settings=self._settle(settings, options),
         ).values()
         if device is None:
@@ -110,6 +112,7 @@ class Dataset:
         step: int,
         shard: tuple[int, int],
         settings: Settings,
+        viewed: bool = True,
     ) -> dict[str, tf.data.Dataset]:
         """The stream of `load` after each of its stages, in order."""
         stream = settings.sized(self.image_size).stream(training=training)
@@ -122,6 +125,7 @@ class Dataset:
             epoch=epoch,
             step=step,
             shard=shard,
+            viewed=viewed,
         )
 
     def describe(self, settings: Settings | None = None) -> Description:
@@ -147,7 +151,9 @@ class Dataset:
         return list(self.records(split, self._settle(settings, options)).filename)
 
     def device_pixels(self, settings: Settings | None = None, **options: Any) -> np.ndarray:
-        """The resized pixels of all splits, for the memory of an accelerator: uint8 [pixels, 3].
+        """The resized pixels of all splits, for the memory of an accelerator.
+
+        They are uint32 [blocks, pixels of a block], a pixel in each, red in the lowest byte.
 
         Args:
             settings: the input settings; None for the defaults.

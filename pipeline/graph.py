@@ -29,6 +29,7 @@ def stages(
     epoch: int,
     step: int,
     shard: tuple[int, int],
+    viewed: bool,
 ) -> dict[str, tf.data.Dataset]:
     """The way of an image: the stream after each of its stages, in order.
 
@@ -41,6 +42,7 @@ def stages(
         epoch: the same.
         step: the same.
         shard: the same.
+        viewed: the same.
     """
     plan = Plan(records, settings, training=training, shard=shard)
     source = sources.choose(records, all_records, settings)
@@ -55,7 +57,9 @@ def stages(
         return view(windows, preprocess=settings.preprocess, **parameters), *targets
 
     def tell(images: tf.Tensor, targets: Any, draws: tf.Tensor) -> tuple[Any, ...]:
-        return source.windows(images, draws), *targets
+        windows = source.windows(images, draws)
+        told = windows if source.is_on_device else {"windows": windows}
+        return told | sample_parameters(draws, unflipped), *targets
 
     # Step numbers, int64 scalars: a stream that goes on somewhere is one that begins there.
     numbers = plan.numbers(epochs=epochs, epoch=epoch, step=step)
@@ -72,6 +76,9 @@ def stages(
     if source.is_on_device:
         # -> what the device is told: where its windows lie and how to look at them; labels and mask
         after["windows"] = _map(ds, tell)
+    elif not viewed:
+        # -> windows uint8 [b, s, s, 3], and how to look at them; labels and mask
+        after["windows"] = _map(ds, tell, cores())
     else:
         # -> windows uint8 [b, s, s, 3]; labels and mask; draws
         after["windows"] = ds = _map(ds, cut, cores())

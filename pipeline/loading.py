@@ -21,6 +21,7 @@ def load(
     epoch: int = 0,
     step: int = 0,
     shard: tuple[int, int] = (0, 1),
+    viewed: bool = True,
     device: str | None = None,
     settings: Settings | None = None,
     **options: Any,
@@ -42,6 +43,8 @@ def load(
         step: batches of that first epoch to leave out.
         shard: (index, count): the part of every epoch that this host reads; parts are disjoint and
             complete.
+        viewed: False leaves the view, and with it most of the host's work, to `see_windows` inside
+            of a model that an accelerator computes.
         device: such as "/GPU:0", to copy batches there ahead of time; None leaves them in host
             memory.
         settings: the input settings; None for the defaults.
@@ -49,8 +52,9 @@ def load(
 
     Returns:
         A dataset of known cardinality. Elements are (image, label): float32 [b, s, s, 3], or uint8
-        without preprocessing, and int32 [b]. The tier `device` gives in the images' stead a dict
-        that tells `see_windows` which windows of `Dataset.device_pixels` to look at, and how. Under
+        without preprocessing, and int32 [b]. Not `viewed`, and in the tier `device`, the images are
+        a dict that tells `see_windows` which windows to look at, and how: `windows`, uint8
+        [b, s, s, 3], or where in `Dataset.device_pixels` they lie. Under
         `last_batch="pad"` a third element, float32 [b], is 1 for images and 0 for padding, which
         Keras takes as sample weights.
 
@@ -65,6 +69,7 @@ def load(
         epoch=epoch,
         step=step,
         shard=shard,
+        viewed=viewed,
         device=device,
         settings=settings,
         **options,

@@ -70,7 +70,8 @@ class Feeding:
         }
         task = runner.make_task(entry, self.settings, work="augmented", **origin)
         names = ("image_size", "crop_fraction", "rotation")
-        geometry = {name: getattr(self.inputs, name) for name in names}
+        settled = self.inputs.training()
+        geometry = {name: getattr(settled, name) for name in names}
         task = dataclasses.replace(task, **geometry)
         if entry.storage in self.absent:
             task = dataclasses.replace(task, work="training")

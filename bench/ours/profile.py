@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,8 +34,14 @@ class Operation(NamedTuple):
     end: float
 
 
-def trace(network: Any, stream: Iterable[Any], folder: Path) -> dict[str, Any]:
+def trace(
+    train: Callable[[Callable[[int, Callable[[], Any]], bool]], None], folder: Path
+) -> dict[str, Any]:
     """Trains for `STEPS` more steps under the profiler, on JAX.
+
+    Args:
+        train: trains until what it is given, a `step.Tick`, says that it is enough.
+        folder: of the trace.
 
     Returns:
         What `summarise` returns; it also lies in `folder`, as `profile.json`, beside the trace.
@@ -45,11 +51,18 @@ def trace(network: Any, stream: Iterable[Any], folder: Path) -> dict[str, Any]:
     options = jax.profiler.ProfileOptions()
     options.python_tracer_level = 0  # it would slow the host down
     with jax.profiler.trace(folder, profiler_options=options):
-        network.fit(stream, steps_per_epoch=STEPS, shuffle=False, verbose=0)
+        train(_enough)
     files = sorted(folder.rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
     summary = summarise(list(operations(jax.profiler.ProfileData.from_file(str(files[-1])))))
     write_text(folder / "profile.json", json.dumps(summary, indent=1) + "\n")
     return summary
+
+
+def _enough(steps: int, wait: Callable[[], Any]) -> bool:
+    if steps < STEPS:
+        return False
+    wait()
+    return True
 
 
 def operations(profile: Any) -> Iterator[Operation]:

@@ -1,15 +1,15 @@
 """The real training step, timed with what feeds it; `bench.worker` runs it in a process of its own.
 
-The network, its compiled step and the streams are those of `model.train`; `fit` drives them, as it
-does in a run.
+The network, its compiled programs and the streams are those of `model.train`, and so is what drives
+them: blocks of batches go through the frozen backbone and on to the head, or where more is trained,
+Keras' `fit` takes them.
 """
 
 from __future__ import annotations
 
 import itertools
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from sentiflow import pipeline
 from sentiflow.model.networks import precision
 from sentiflow.model.settings import TrainSettings
 from sentiflow.model.training import feed as training_feed
-from sentiflow.model.training import start
+from sentiflow.model.training import groups, shared, start, stepping
 from sentiflow.model.training.record import Record
 
 from ..contestants.task import find_loader
@@ -43,12 +43,15 @@ def run(job: Job) -> dict[str, Any]:
     """
     record = _record(job)
     with precision.policy(record.environment.precision), Usage() as usage:
-        network = training_feed.fed_by(start.build_model(record, record.train), record)
+        model = start.build_model(record, record.train)
+        # What comes from elsewhere has its view already.
+        on_device = job.task.tier != "-" and training_feed.looks_on_device(record)
         stream, waited = feed(job, record)
         windows = Windows(job.seconds / job.windows, job.windows, waited, usage)
-        network.fit(stream, callbacks=[windows], shuffle=False, verbose=0)
+        train = driver(model, record, on_device=on_device)
+        train(stream, windows.tick)
         if folder := (job.step or {}).get("profile"):
-            profile.trace(network, stream, Path(folder))
+            profile.trace(lambda tick: train(stream, tick), Path(folder))
     return {
         "status": "ok",
         **windows.result(record.inputs.batch_size),
@@ -61,6 +64,58 @@ def run(job: Job) -> dict[str, Any]:
     }
 
 
+# Is told how many steps were asked for so far, and how to wait until they are done; True: enough.
+Tick = Callable[[int, Callable[[], Any]], bool]
+
+
+def driver(
+    model: keras.Model, record: Record, *, on_device: bool, is_folded: bool = True
+) -> Callable[[Iterable[Any], Tick], None]:
+    """What trains a compiled network on a stream, as `model.train` does, until a `Tick` says so.
+
+    Args:
+        model: of the run.
+        record: of the run.
+        on_device: whether the stream leaves the view to the step.
+        is_folded: as of `shared.backbone_forward`.
+    """
+    if groups.Job(Path(), record).is_whole:
+        return by_fit(training_feed.fed_by(model, record) if on_device else model)
+    forward = shared.backbone_forward(model, record, on_device=on_device, is_folded=is_folded)
+    head = shared.trainable_head(model, record.train)
+    stepper = stepping.stepper(head, record.inputs.batch_size)
+    blocks = shared.Blocks(forward, record)
+    prepared = False
+
+    def train(stream: Iterable[Any], tick: Tick) -> None:
+        nonlocal prepared
+        steps = 0
+        for features, labels, count in blocks.of(iter(stream)):
+            if not prepared:
+                stepper.prepare(features, labels)
+                stepper.begin()
+                prepared = True
+            stepper.train(features, labels, images=count * record.inputs.batch_size)
+            steps += count
+            if tick(steps, stepper.wait):
+                return
+
+    return train
+
+
+def by_fit(model: keras.Model) -> Callable[[Iterable[Any], Tick], None]:
+    """What trains a compiled model by Keras' `fit`, which waits for every loss."""
+
+    def train(stream: Iterable[Any], tick: Tick) -> None:
+        ticking = keras.callbacks.LambdaCallback()
+        ticking.on_train_batch_end = lambda batch, logs=None: setattr(
+            model, "stop_training", tick(batch + 1, lambda: None)
+        )
+        model.fit(stream, callbacks=[ticking], shuffle=False, verbose=0)
+
+    return train
+
+
 def _record(job: Job) -> Record:
     values = job.step or {}
     options = values["train"] | {"epochs": ENDLESS}
@@ -68,7 +123,7 @@ def _record(job: Job) -> Record:
 
 
 def feed(job: Job, record: Record) -> tuple[Any, Waited]:
-    """What `fit` is to take its batches from.
+    """What the step is to take its batches from.
 
     Returns:
         The stream, and a function of the seconds that were waited for it so far.
@@ -82,8 +137,9 @@ def feed(job: Job, record: Record) -> tuple[Any, Waited]:
 
 
 def constant_batches(record: Record) -> Any:
-    """One batch of the run over and over, which is on the device already."""
-    images, labels = next(iter(training_feed.training_batches(record, epoch=0)))
+    """One batch of the run over and over, which is on the device already, its view made."""
+    batches = record.data.load("train", training=True, settings=record.inputs)
+    images, labels = next(iter(batches))
     if keras.backend.backend() == "jax":
         import jax
 
@@ -118,8 +174,8 @@ def _generated(job: Job, record: Record) -> tf.data.Dataset:
     ).prefetch(2)
 
 
-class Windows(keras.callbacks.Callback):
-    """Times steps in windows, and ends the training after the last.
+class Windows:
+    """Times steps in windows.
 
     The first step compiles, and the window behind it uses up the batches that were made meanwhile:
     neither counts.
@@ -129,50 +185,28 @@ class Windows(keras.callbacks.Callback):
         windows: how many count.
         waited: the seconds waited for input so far.
         usage: of this process.
-        asynchronous: let Keras on JAX call it from other threads, so that the next step is
-            dispatched before the loss of this one has come. It must not touch the model then: the
-            stream has to end when it is `over`.
     """
 
-    def __init__(
-        self,
-        seconds: float,
-        windows: int,
-        waited: Waited,
-        usage: Usage,
-        *,
-        asynchronous: bool = False,
-    ) -> None:
-        super().__init__()
-        self.async_safe = asynchronous
+    def __init__(self, seconds: float, windows: int, waited: Waited, usage: Usage) -> None:
         self._seconds = seconds
         self._windows = windows
         self._waited = waited
         self._usage = usage
-        self._lock = threading.Lock()
         # Steps, time, seconds waited, seconds of processor.
         self._marks: list[tuple[int, float, float, float]] = []
 
-    @property
-    def over(self) -> bool:
-        """Whether the last window has ended."""
-        return len(self._marks) == self._windows + 2
+    def tick(self, steps: int, wait: Callable[[], Any]) -> bool:
+        """Ends a window when it is long enough; returns whether that was the last.
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Ends a window when it is long enough.
-
-        The step is done, since Keras hands its loss over.
+        Args:
+            steps: that were asked for so far.
+            wait: waits until they are done.
         """
-        with self._lock:
+        if not self._marks or time.perf_counter() - self._marks[-1][1] >= self._seconds:
+            wait()
             now = time.perf_counter()
-            if self._marks and (
-                now - self._marks[-1][1] < self._seconds or batch < self._marks[-1][0]
-            ):
-                return
-            if not self.over:
-                self._marks.append((batch + 1, now, self._waited(), self._usage.cpu_seconds()))
-            if self.over and not self.async_safe:
-                self.model.stop_training = True
+            self._marks.append((steps, now, self._waited(), self._usage.cpu_seconds()))
+        return len(self._marks) == self._windows + 2
 
     def result(self, batch_size: int) -> dict[str, Any]:
         """See `bench.worker.clock.measure`."""

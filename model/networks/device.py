@@ -1,4 +1,4 @@
-"""The tier `device`: the dataset in the accelerator's memory, the view in the compiled step."""
+"""The view in the compiled step; in the tier `device` the pixels in the accelerator's memory."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from .heads import Branches
 
 
 class OnDevice(Branches):
-    """A network that looks windows up in pixels that the accelerator holds.
+    """A network that looks at windows itself, as the host does not.
 
-    What it is fed are the batches of `pipeline.load(..., cache="device")`. Trained are the
-    network's own weights; to
-    save, save the network: the pixels belong to this model alone.
+    What it is fed are batches of `pipeline.load(..., viewed=False)`, or of the tier `device`, whose
+    windows it looks up in pixels that the accelerator holds. Trained are the network's own weights;
+    to save, save the network: the pixels belong to this model alone.
 
     Args:
         network: float32 [b, s, s, 3] to probabilities.
-        data: the prepared dataset, all splits of which the accelerator is to hold.
+        data: the prepared dataset, all splits of which the accelerator is to hold in the tier
+            `device`.
         inputs: the input settings.
 
     Raises:
@@ -34,13 +35,14 @@ class OnDevice(Branches):
     ) -> None:
         super().__init__(network, name="on_device")
         self.inputs = inputs
-        self.ops: Any = keras.ops  # what the view is made with
-        pixels = data.device_pixels(inputs)
+        self.pixels = self._hold(data.device_pixels(inputs)) if inputs.cache == "device" else None
+
+    def _hold(self, pixels: Any) -> keras.Variable:
         try:
-            self.pixels = self.add_weight(
+            return self.add_weight(
                 name="pixels",
                 shape=pixels.shape,
-                dtype="uint8",
+                dtype="uint32",
                 trainable=False,
                 initializer=lambda *_, **__: pixels,
             )
@@ -58,14 +60,11 @@ class OnDevice(Branches):
         """Probabilities of a batch, of every branch of the network."""
         inputs = self.inputs.evaluation()
         share = windows.get("share")
-        windows = {name: value for name, value in windows.items() if name != "share"}
-        pixels = keras.ops.convert_to_tensor(self.pixels)
         images = pipeline.see_windows(
-            pixels,
-            windows,
-            ops=self.ops,
+            {name: value for name, value in windows.items() if name != "share"},
             image_size=inputs.image_size,
             preprocess=inputs.preprocess,
+            pixels=None if self.pixels is None else keras.ops.convert_to_tensor(self.pixels),
         )
         if share is not None:
             images = targets.mix(images, share, ops=keras.ops)

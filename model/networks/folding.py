@@ -33,6 +33,8 @@ def fold(backbone: keras.Model, *, dtype: str | None = None) -> keras.Model:
     Returns:
         A frozen model with the same inputs and outputs; it shares no weights with the original.
     """
+    if isinstance(backbone, keras.Sequential):
+        backbone = keras.Model(backbone.inputs, backbone.outputs, name=backbone.name)
     pairs = {convolution.name: normalisation for convolution, normalisation in _pairs(backbone)}
     folded = {normalisation.name for normalisation in pairs.values()}
 

@@ -85,7 +85,12 @@ def standardise(model: keras.Model, batches: Iterable[Any]) -> None:
 
 def fine_tune(model: keras.Model, count: int) -> None:
     """Trains the backbone's last `count` layers from now on, and the head; compile it again."""
-    unfreeze(next(layer for layer in model.layers if isinstance(layer, keras.Model)), count)
+    unfreeze(backbone_of(model), count)
+
+
+def backbone_of(model: keras.Model) -> keras.Model:
+    """The backbone of a network, as `build` was given it or made it."""
+    return next(layer for layer in model.layers if isinstance(layer, keras.Model))
 
 
 def head_of(model: keras.Model) -> keras.Model:

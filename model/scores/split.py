@@ -171,16 +171,21 @@ def evaluation_batches(
     split: str,
     cache: Literal["none", "memory", "device"] = "none",
     crop: int = 0,
+    last_batch: Literal["keep", "pad"] = "keep",
+    viewed: bool = True,
 ) -> tf.data.Dataset:
     """A split as a run evaluates it.
 
-    There is no augmentation, every image comes once, and the last batch as it is. Crop 0 is the
-    center crop, every other number stands for random ones.
+    There is no augmentation, and every image comes once. Crop 0 is the center crop, every other
+    number stands for random ones.
     """
     settings = dataclasses.replace(
-        _evaluation_inputs(record), cache=cache, crop="random" if crop else "center"
+        _evaluation_inputs(record),
+        cache=cache,
+        crop="random" if crop else "center",
+        last_batch=last_batch,
     )
-    return record.data.load(split, epochs=crop + 1, epoch=crop, settings=settings)
+    return record.data.load(split, epochs=crop + 1, epoch=crop, viewed=viewed, settings=settings)
 
 
 def _evaluation_inputs(record: Record) -> pipeline.Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -13,6 +13,7 @@ from sentiflow.pipeline import InputError
 
 from ..networks import heads
 from ..networks.device import OnDevice
+from ..scores.split import evaluation_batches
 from . import recipe, targets
 from .record import Record
 
@@ -38,9 +39,9 @@ def steps_per_epoch(record: Record) -> int:
 def fed_by(model: keras.Model, record: Record) -> keras.Model:
     """The compiled model as it is trained.
 
-    That is with its auxiliary branches, and, in the tier `device`, on its pixels.
+    That is with its auxiliary branches, and with the view where an accelerator has it.
     """
-    if record.inputs.cache == "device":
+    if looks_on_device(record):
         fed = OnDevice(model, record.data, record.inputs)
     elif heads.auxiliary(model):
         fed = heads.Branches(model)
@@ -48,6 +49,14 @@ def fed_by(model: keras.Model, record: Record) -> keras.Model:
         return model
     recipe.compile_with(model.optimizer, fed, record.train)
     return fed
+
+
+def looks_on_device(record: Record) -> bool:
+    """Whether the view is a part of the compiled step.
+
+    It is on an accelerator. On a CPU the host's is faster, and the tier `device` a rehearsal.
+    """
+    return record.inputs.cache == "device" or record.environment.device != "CPU"
 
 
 def feed(record: Record, *, epoch: int) -> tuple[Iterable[Any], Callable[[], float]]:
@@ -76,6 +85,7 @@ def training_batches(record: Record, *, epoch: int) -> tf.data.Dataset:
         training=True,
         epochs=settings.epochs,
         epoch=epoch,
+        viewed=not looks_on_device(record),
         settings=record.inputs,
     )
     if targets.are_plain(settings):
@@ -86,6 +96,19 @@ def training_batches(record: Record, *, epoch: int) -> tf.data.Dataset:
         mixup=settings.mixup,
         seed=record.inputs.seed,
         step=epoch * steps_per_epoch(record),
+    )
+
+
+def held_out_batches(
+    record: Record, *, last_batch: Literal["keep", "pad"] = "keep"
+) -> tf.data.Dataset:
+    """The split that every epoch is judged by, from the run's own tier."""
+    return evaluation_batches(
+        record,
+        split=record.held_out_split,
+        cache=record.inputs.cache,
+        last_batch=last_batch,
+        viewed=not looks_on_device(record),
     )
 
 

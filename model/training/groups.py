@@ -35,7 +35,7 @@ class Job:
         return self.record.dataset.splits["train"]
 
     @property
-    def alone(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether training changes the backbone, or wants what blocks of features cannot give."""
         settings = self.record.train
         whole = settings.fine_tune or settings.mixup or settings.tensorboard
@@ -55,7 +55,7 @@ def groups(jobs: Iterable[Job]) -> list[list[Job]]:
             dataclasses.replace(record.inputs, batch_size=1),
             record.environment.precision,
         )
-        similar.setdefault(job if job.alone else key, []).append(job)
+        similar.setdefault(job if job.is_whole else key, []).append(job)
     return [group for members in similar.values() for group in _by_batch_size(members)]
 
 

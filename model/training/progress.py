@@ -78,7 +78,7 @@ class Bar:
         self,
         *,
         description: str | None = None,
-        completed: int | None = None,
+        completed: float | None = None,
         note: str | None = None,
     ) -> None:
         """Changes what is given."""
@@ -92,6 +92,47 @@ class Bar:
     def remove(self) -> None:
         """Takes the bar away."""
         self._bars.remove_task(self._task)
+
+
+class EpochBar:
+    """The bar of one run: how far its epoch is, and how fast that goes.
+
+    Args:
+        progress: that shows it.
+        images: in an epoch.
+        epochs: of the run.
+        waited: returns the seconds that training has waited for input so far.
+    """
+
+    def __init__(
+        self, progress: Progress, *, images: int, epochs: int, waited: Callable[[], float]
+    ) -> None:
+        self._progress = progress
+        self._images = images
+        self._epochs = epochs
+        self._waited = waited
+        self._bar = progress.add()
+
+    def begin(self, epoch: int) -> None:
+        """Begins an epoch, counted from 1."""
+        self._bar.restart(f"epoch {epoch}/{self._epochs}", total=self._images)
+        self._done = 0.0
+        self._began = time.perf_counter()
+        self._waited_before = self._waited()
+
+    def move(self, images: float) -> None:
+        """So many more images of the epoch are done."""
+        if not self._progress.visible:
+            return
+        self._done += images
+        seconds = time.perf_counter() - self._began
+        waiting = (self._waited() - self._waited_before) / seconds
+        note = f"{self._done / seconds:.0f} images/s, waiting {waiting:.0%}"
+        self._bar.update(completed=self._done, note=note)
+
+    def remove(self) -> None:
+        """Takes the bar away."""
+        self._bar.remove()
 
 
 class Recorder(keras.callbacks.Callback):
@@ -121,7 +162,8 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Shows the bar."""
-        self.bar = self.progress.add()
+        epochs = self.params["epochs"]
+        self.bar = EpochBar(self.progress, images=self.images, epochs=epochs, waited=self.waited)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Removes the bar."""
@@ -129,20 +171,14 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the epoch's clock."""
-        description = f"epoch {epoch + 1}/{self.params['epochs']}"
-        self.bar.restart(description, total=self.params["steps"])
+        self.bar.begin(epoch + 1)
         self.seconds = None
         self.began = time.perf_counter()
         self.waited_before = self.waited()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Moves the bar."""
-        if not self.progress.visible:
-            return
-        seconds = time.perf_counter() - self.began
-        rate = (batch + 1) / self.params["steps"] * self.images / seconds
-        waiting = (self.waited() - self.waited_before) / seconds
-        self.bar.update(completed=batch + 1, note=f"{rate:.0f} images/s, waiting {waiting:.0%}")
+        self.bar.move(self.images / self.params["steps"])
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Stops the clock: evaluation is not training."""

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
-from rich.console import Console
 
-from ..networks import network
+from ..networks import folding, network
 from ..networks.device import OnDevice
 from ..networks.heads import Branches
-from ..scores.split import evaluation_batches
-from . import loop, recipe, stepping
-from .feed import feed, target_table
+from ..settings import TrainSettings
+from . import ending, recipe, stepping
+from .feed import feed, held_out_batches, looks_on_device, steps_per_epoch, target_table
 from .groups import Job
+from .history import EpochRow
 from .progress import Progress, epoch_row
 from .record import Record
 from .start import open_run
@@ -26,6 +27,9 @@ from .targets import are_plain
 # Features of the held-out split, which never change, are kept if they take no more than so many
 # bytes.
 KEPT_BYTES = 2**30
+
+# What a folded backbone holds and computes, by a run's precision; None: as the backbone does.
+FOLDED = {"float32": None, "bfloat16": "bfloat16", "float16": "float16"}
 
 
 class Head:
@@ -37,23 +41,15 @@ class Head:
         if job.record.train.standardise:
             shared.statistics = self.network.get_layer(network.STANDARDISED).get_weights()
         table = None if are_plain(job.record.train) else target_table(job.record)
-        self.stepper = stepping.stepper(self._compiled(), job.batch_size, table)
-
-    def _compiled(self) -> keras.Model:
-        head = network.head_of(self.network)
-        if len(head.outputs) > 1:
-            head = Branches(head)
-        # Steps are called one by one.
-        settings = dataclasses.replace(self.job.record.train, steps_per_execution=1)
-        recipe.compile_with(self.network.optimizer, head, settings)
-        return head
+        head = trainable_head(self.network, job.record.train)
+        self.stepper = stepping.stepper(head, job.batch_size, table)
 
     @property
     def over(self) -> bool:
         """Whether no epoch is left to train."""
-        return loop.is_over(self.job.record, self.history)
+        return ending.is_over(self.job.record, self.history)
 
-    def keep(self, logs: dict[str, float], *, seconds: float, waited: float) -> None:
+    def keep(self, logs: dict[str, float], *, seconds: float, waited: float) -> EpochRow:
         """Adds an epoch to the history and saves it; arguments as of `progress.epoch_row`.
 
         Raises:
@@ -62,12 +58,71 @@ class Head:
         images = self.job.images // self.job.batch_size * self.job.batch_size
         epoch = len(self.history) + 1
         row = epoch_row(epoch, logs, self.network, images=images, seconds=seconds, waited=waited)
-        loop.keep_row(self.job.out, self.job.record, self.network, self.history, row)
+        ending.keep_row(self.job.out, self.job.record, self.network, self.history, row)
+        return row
 
-    def finish(self) -> None:
+    def finish(self, progress: Progress) -> None:
         """Evaluates the run and marks it as finished."""
-        quiet = Progress(Console(quiet=True))
-        loop.finish(self.job.out, self.job.record, self.network, self.history, quiet)
+        ending.finish(self.job.out, self.job.record, self.network, self.history, progress)
+
+
+def trainable_head(model: keras.Model, settings: TrainSettings) -> keras.Model:
+    """What follows the backbone of a compiled network, compiled, with the network's optimiser."""
+    head = network.head_of(model)
+    if len(head.outputs) > 1:
+        head = Branches(head)
+    # `Stepper` sees to what is done in one call.
+    settings = dataclasses.replace(settings, steps_per_execution=1)
+    recipe.compile_with(model.optimizer, head, settings)
+    return head
+
+
+def backbone_forward(
+    model: keras.Model, record: Record, *, on_device: bool, is_folded: bool = True
+) -> Callable[[Sequence[Any]], Any]:
+    """From batches of a run's stream to features, see `stepping.forward`.
+
+    Args:
+        model: a network with a frozen backbone.
+        record: of the stream; `steps_per_execution` batches are given in one call.
+        on_device: whether the stream leaves the view to the backbone's program.
+        is_folded: whether BatchNormalization is folded into the convolutions before it, and these
+            are held in the format that they compute in.
+    """
+    backbone = network.backbone_of(model)
+    if is_folded:
+        number_format = record.environment.precision
+        backbone = folding.fold(backbone, dtype=FOLDED[number_format])
+    if on_device:
+        backbone = OnDevice(backbone, record.data, record.inputs)
+    return stepping.forward(backbone, at_once=record.train.steps_per_execution)
+
+
+class Blocks:
+    """Features of a stream, as many batches at once as one call of the accelerator takes."""
+
+    def __init__(self, forward: Callable[[Sequence[Any]], Any], record: Record) -> None:
+        """Takes what `backbone_forward` gives for that record."""
+        self.forward = forward
+        self._at_once = record.train.steps_per_execution
+
+    def of(self, stream: Iterator[Any], steps: int | None = None) -> Iterator[tuple[Any, Any, int]]:
+        """The features and labels of the next batches, and how many batches each pair is of.
+
+        Args:
+            stream: of batches, all of one size.
+            steps: batches to take; None: all that there are.
+        """
+        some = itertools.islice(stream, steps)
+        while batches := list(itertools.islice(some, self._at_once)):
+            images, labels, *_ = zip(*batches, strict=True)
+            yield self.forward(images), self._joined(labels), len(batches)
+
+    def _joined(self, labels: Sequence[Any]) -> Any:
+        """One behind the other; where there are fewer than usual, the last stand for the rest."""
+        if self._at_once == 1:
+            return labels[0]
+        return keras.ops.concatenate([*labels, *[labels[-1]] * (self._at_once - len(labels))])
 
 
 class Features:
@@ -75,39 +130,48 @@ class Features:
 
     Args:
         record: of the stream: its `batch_size` is that of the blocks, its `epochs` the most of any
-            head.
+            head. All blocks have one size, so that one program serves them.
         model: one of the group's networks.
         epoch: the epoch, from 0, that comes next.
+
+    Attributes:
+        images: in an epoch.
+        waited: returns the seconds that were spent waiting for input so far.
     """
 
     def __init__(self, record: Record, model: keras.Model, *, epoch: int) -> None:
-        self.record = record
-        backbone = network.features_of(model)
-        on_device = record.inputs.cache == "device"
-        self._forward = stepping.forward(
-            OnDevice(backbone, record.data, record.inputs) if on_device else backbone
-        )
+        on_device = looks_on_device(record)
+        self._blocks = Blocks(backbone_forward(model, record, on_device=on_device), record)
         batches, self.waited = feed(record, epoch=epoch)
         self._stream = iter(batches)
-        split = record.held_out_split
-        self._held_out = evaluation_batches(record, split=split, cache=record.inputs.cache)
-        numbers = math.prod(backbone.output_shape[1:])
-        image_bytes = numbers * tf.as_dtype(backbone.compute_dtype).size
+        self._steps = steps_per_epoch(record)
+        self._block = record.inputs.batch_size
+        self.images = min(self._steps * self._block, record.dataset.splits["train"])
+        self._held_out = held_out_batches(record, last_batch="pad")
+        features = model.get_layer(network.FEATURES).output
+        image_bytes = math.prod(features.shape[1:]) * tf.as_dtype(features.dtype).size
         self._kept: list[tuple[Any, Any]] | None = None
-        if image_bytes * record.dataset.splits[split] <= KEPT_BYTES:
+        if image_bytes * record.dataset.splits[record.held_out_split] <= KEPT_BYTES:
             self._kept = list(self.held_out())
 
     def epoch(self) -> Iterator[tuple[Any, Any, int]]:
-        """The next epoch's blocks: features, labels, and how many there are before the padding."""
-        images = self.record.dataset.splits["train"]
-        block = self.record.inputs.batch_size
-        for first in range(0, images, block):
-            batch, labels, _ = next(self._stream)
-            yield self._forward(batch), labels, min(block, images - first)
+        """The next epoch's features and labels, and how many there are before the padding.
+
+        They come in blocks, or so many at once as one call of the accelerator takes.
+        """
+        left = self.images
+        for features, labels, count in self._blocks.of(self._stream, self._steps):
+            images = min(count * self._block, left)
+            left -= images
+            yield features, labels, images
 
     def held_out(self) -> Iterable[tuple[Any, Any]]:
         """The held-out split: features and labels."""
         if self._kept is not None:
             return self._kept
-        batches = self._held_out.as_numpy_iterator()
-        return ((self._forward(batch), labels) for batch, labels in batches)
+        return map(self._without_padding, self._held_out.as_numpy_iterator())
+
+    def _without_padding(self, batch: tuple[Any, Any, Any]) -> tuple[Any, Any]:
+        images, labels, mask = batch
+        count = int(mask.sum())
+        return self._blocks.forward([images])[:count], labels[:count]

@@ -122,8 +122,8 @@ def build_model(
     return model
 
 
-def describe(record: Record, model: keras.Model) -> list[str]:
-    """Lines on what is trained on what."""
+def describe(record: Record, model: keras.Model, history: list[EpochRow]) -> list[str]:
+    """Lines on what is trained on what, and from where on."""
     dataset = record.dataset
     environment = record.environment
     splits = ", ".join(f"{name} {images}" for name, images in dataset.splits.items())
@@ -141,4 +141,6 @@ def describe(record: Record, model: keras.Model) -> list[str]:
             "the dense layer of the head gap grows with the square of the classes; "
             "--head linear does not"
         )
+    if history:
+        lines.append(f"resumed after epoch {history[-1].epoch}")
     return lines

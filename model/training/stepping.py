@@ -7,33 +7,69 @@ from `fit`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from ..networks import precision
 from .targets import Table
 
 
-def forward(model: keras.Model) -> Callable[[Any], Any]:
-    """The model's one output for a batch, compiled, in inference mode; it stays on the device."""
+def forward(model: keras.Model, *, at_once: int = 1) -> Callable[[Sequence[Any]], Any]:
+    """The model's one output for batches, compiled, in inference mode; it stays on the device.
+
+    Args:
+        model: whose output it is.
+        at_once: batches that are given in one call. JAX takes them one after the other in one
+            program, whose size does not depend on their number.
+
+    Returns:
+        From so many batches or fewer, at least one, to what the model makes of them, one behind the
+        other, [at_once * b, ...]. What is missing at the end is zero.
+    """
 
     def output(batch: Any) -> Any:
         return keras.tree.flatten(model(batch, training=False))[0]
 
     if keras.backend.backend() != "jax":
-        return tf.function(output, autograph=False)
+        jit = precision.device() != "CPU"
+        one = tf.function(output, autograph=False, jit_compile=jit)
+        return lambda batches: _one_behind_the_other([one(batch) for batch in batches])
     import jax
 
     def stateless(values: list[Any], batch: Any) -> Any:
         with keras.StatelessScope(state_mapping=list(zip(model.variables, values, strict=True))):
             return output(batch)
 
-    compiled = jax.jit(stateless)
-    # Read anew at each call: where another model has used the variables, Keras has put other
-    # buffers into them.
-    return lambda batch: compiled([variable.value for variable in model.variables], batch)
+    def several(values: list[Any], batches: list[Any], count: Any) -> Any:
+        if at_once == 1:
+            return stateless(values, batches[0])
+        stacked = keras.tree.map_structure(lambda *parts: jax.numpy.stack(parts), *batches)
+        made = jax.eval_shape(stateless, values, batches[0])
+
+        def body(number: Any, outputs: Any) -> Any:
+            batch = keras.tree.map_structure(lambda parts: parts[number], stacked)
+            return outputs.at[number].set(stateless(values, batch))
+
+        outputs = jax.numpy.zeros((at_once, *made.shape), made.dtype)
+        outputs = jax.lax.fori_loop(0, count, body, outputs)
+        return outputs.reshape(-1, *made.shape[1:])
+
+    compiled = jax.jit(several)
+
+    def call(batches: Sequence[Any]) -> Any:
+        padded = [*batches, *[batches[-1]] * (at_once - len(batches))]
+        # Read anew at each call: where another model has used the variables, Keras has put other
+        # buffers into them.
+        return compiled([variable.value for variable in model.variables], padded, len(batches))
+
+    return call
+
+
+def _one_behind_the_other(parts: Sequence[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
 
 
 def stepper(model: keras.Model, batch_size: int, table: Table | None = None) -> Stepper:
@@ -80,6 +116,10 @@ class Stepper:
         """Evaluates a block."""
         self._test((features, labels))
 
+    def wait(self) -> None:
+        """Waits for all that was asked for."""
+        self.model.optimizer.iterations.numpy()
+
     def end(self) -> dict[str, float]:
         """Mean loss and accuracy since `begin`; waits for all that was asked for."""
         return {name: float(value) for name, value in self.model.get_metrics_result().items()}
@@ -111,12 +151,18 @@ class JaxStepper(Stepper):
 
     def train(self, features: Any, labels: Any, *, images: int) -> None:
         """See the base class."""
-        for first in range(0, images - self.batch_size + 1, self.batch_size):
-            self.state = self._step(self.state, features, labels, first)
+        if count := images // self.batch_size:
+            self.state = self._step(self.state, features, labels, count)
 
     def test(self, features: Any, labels: Any) -> None:
         """See the base class."""
         self.state = self._test(self.state, features, labels)
+
+    def wait(self) -> None:
+        """See the base class."""
+        import jax
+
+        jax.block_until_ready(self.state)
 
     def end(self) -> dict[str, float]:
         """See the base class."""
@@ -134,13 +180,19 @@ class JaxStepper(Stepper):
         )
         return (*trained, model.metrics_variables)
 
-    def _train_from(self, state: Any, features: Any, labels: Any, first: Any) -> Any:
+    def _train_from(self, state: Any, features: Any, labels: Any, count: Any) -> Any:
         import jax
 
-        features, labels = (
-            jax.lax.dynamic_slice_in_dim(x, first, self.batch_size) for x in (features, labels)
-        )
-        return self.model.train_step(state, (features, self._targets(labels)))[1]
+        def update(number: Any, state: Any) -> Any:
+            first = number * self.batch_size
+            batch = [
+                jax.lax.dynamic_slice_in_dim(x, first, self.batch_size) for x in (features, labels)
+            ]
+            return self.model.train_step(state, (batch[0], self._targets(batch[1])))[1]
+
+        if len(features) == self.batch_size:
+            return update(0, state)
+        return jax.lax.fori_loop(0, count, update, state)
 
     def _test_from(self, state: Any, features: Any, labels: Any) -> Any:
         trained, fixed, optimizer, figures = state

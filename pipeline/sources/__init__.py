@@ -21,8 +21,7 @@ class Source(Protocol):
 
     Attributes:
         flips: whether its windows are mirrored already, as the draws say.
-        is_on_device: whether the pixels are the accelerator's: then `windows` tells where they lie
-            and how to look at them, and the accelerator does the rest.
+        is_on_device: whether the pixels are the accelerator's: then `windows` tells where they lie.
     """
 
     @property

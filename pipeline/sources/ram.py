@@ -20,4 +20,5 @@ class Ram(Pixels):
         """
         shapes = resized.shapes(records, settings)
         data = resized.read_all(records, shapes, settings)
-        super().__init__(as_tensor(data), Layout(resized.starts(shapes), shapes), settings)
+        layout = Layout(3 * resized.starts(shapes), shapes)
+        super().__init__(as_tensor(data.reshape(-1)), layout, settings)

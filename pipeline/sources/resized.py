@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from typing import Literal
 
 import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
@@ -37,28 +38,47 @@ def shapes(records: Records, settings: StreamSettings) -> np.ndarray:
 
 
 def starts(shapes: np.ndarray) -> np.ndarray:
-    """First byte of each image when they lie one behind the other: int64 [n]."""
-    sizes = 3 * shapes.prod(axis=1)
+    """First pixel of each image when they lie one behind the other: int64 [n]."""
+    sizes = shapes.prod(axis=1)
     return np.cumsum(sizes) - sizes
 
 
-def read_all(records: Records, shapes: np.ndarray, settings: StreamSettings) -> np.ndarray:
-    """The pixels of all images, one behind the other: uint8 [bytes]. Shows progress on a terminal.
+def read_all(
+    records: Records,
+    shapes: np.ndarray,
+    settings: StreamSettings,
+    *,
+    channels: Literal[3, 4] = 3,
+    multiple_of: int = 1,
+) -> np.ndarray:
+    """The pixels of all images, one behind the other. Shows progress on a terminal.
+
+    Args:
+        records: of the images.
+        shapes: of the resized images, as `shapes` tells them.
+        settings: of the stream.
+        channels: bytes for each pixel; the fourth is 0.
+        multiple_of: that the number of pixels is to be; those at the end are 0.
+
+    Returns:
+        uint8 [pixels, channels].
 
     Raises:
         InputError: they do not fit into the free memory.
     """
-    sizes = 3 * shapes.prod(axis=1)
-    if sizes.sum() > psutil.virtual_memory().available:
-        count = len(records)
-        raise InputError(f"{count} images do not fit into the free memory; use cache='none'.")
-    data = np.empty(sizes.sum(), np.uint8)
+    sizes = shapes.prod(axis=1)
+    count = -(-int(sizes.sum()) // multiple_of) * multiple_of
+    if count * channels > psutil.virtual_memory().available:
+        rule = f"{len(records)} images do not fit into the free memory"
+        raise InputError(f"{rule}; use cache='none'.")
+    make = np.empty if channels == 3 and multiple_of == 1 else np.zeros
+    data = make((count, channels), np.uint8)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not os.isatty(2)) as progress:
         title = "Reading all images"
         decoded = progress.track(images(records, settings), total=len(records), description=title)
         for pixels, first, size in zip(decoded, starts(shapes), sizes, strict=True):
-            data[first : first + size] = pixels.ravel()
+            data[first : first + size, :3] = pixels.reshape(-1, 3)
     return data
 
 

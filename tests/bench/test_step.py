@@ -1,6 +1,5 @@
 """The real step: its windows, what feeds it, and its profile."""
 
-import itertools
 import time
 import types
 
@@ -14,18 +13,15 @@ from sentiflow.bench.ours import profile, step
 
 def test_windows_of_the_real_step_leave_out_compilation_and_what_was_made_ahead(monkeypatch):
     # The first step compiles for 60 s; then a step takes a second, of which it waits a quarter.
-    clock = itertools.count(60)
-    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
-    waits = itertools.count(0, 0.5)
-    usage = types.SimpleNamespace(cpu_seconds=itertools.count(0, 3).__next__)
-    windows = step.Windows(2.0, 5, lambda: float(next(waits)), usage)
-    windows.set_model(types.SimpleNamespace(stop_training=False))
-    for batch in itertools.count():
-        windows.on_train_batch_end(batch)
-        if windows.model.stop_training:
-            break
+    steps = 1
+    monkeypatch.setattr(time, "perf_counter", lambda: 60.0 + steps)
+    usage = types.SimpleNamespace(cpu_seconds=lambda: 1.5 * steps)
+    windows = step.Windows(2.0, 5, lambda: steps / 4, usage)
+    waited_for = []
+    while not windows.tick(steps, lambda: waited_for.append(steps)):
+        steps += 1
     # One step that compiles, a window that does not count, and five that do.
-    assert batch + 1 == 1 + 2 + 5 * 2
+    assert waited_for == [1, 3, 5, 7, 9, 11, 13]
     monkeypatch.undo()
     result = windows.result(batch_size=8)
     assert result["windows"] == [8.0] * 5

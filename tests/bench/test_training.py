@@ -37,12 +37,13 @@ def test_emulation_end_to_end(data_dir, tmp_path, invoke):
 
 def test_the_real_step_end_to_end(data_dir, tmp_path, invoke):
     out = tmp_path / "rows.json"
-    loader = ("--contestants", "sentiflow-none-original", "--batch_size", 4, "--image_size", 64)
+    loader = ("--contestants", "original-1,sentiflow-none-original", "--batch_size", 4)
     network = ("--backbone_options", "alpha=0.25", "--precision", "float32")
     options = ("--data_dir", data_dir, *loader, *network, "--seconds", 0.3, "--json", out)
     result = invoke(training.main, *options)
     assert result.exit_code == 0, result.output
-    ceiling, fed = json.loads(out.read_text())
+    ceiling, original, fed = json.loads(out.read_text())
+    assert original["status"] == "ok"
     assert ceiling["contestant"] == "constant"
     assert (ceiling["utilisation"], ceiling["waiting_share"]) == (1.0, 0.0)
     assert fed["contestant"] == "sentiflow-none-original"

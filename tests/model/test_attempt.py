@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from run_files import QUIET, assert_same_models, command, history
 
 from sentiflow.model import train
-from sentiflow.model.training import checkpoint, lockstep, loop, start
+from sentiflow.model.training import checkpoint, ending, lockstep, loop, shared, start
 from sentiflow.model.training.groups import Job
 from sentiflow.model.training.record import is_finished
 from sentiflow.pipeline import InputError
@@ -55,8 +55,8 @@ def fail_at(monkeypatch, owner, name, error, *, call=1):
     [
         (checkpoint, "save_state", FULL),
         (start, "write_record", KeyboardInterrupt()),
-        (loop, "feed", InputError("it does not fit")),
-        (loop, "feed", RuntimeError("out of the accelerator's memory")),
+        (shared, "feed", InputError("it does not fit")),
+        (shared, "feed", RuntimeError("out of the accelerator's memory")),
     ],
     ids=["full", "interrupted", "refused", "crash"],
 )
@@ -99,14 +99,14 @@ def test_a_run_without_room_goes_on_when_there_is_some(train_in, settings, tiny_
 
 
 def test_a_folder_that_vanishes_is_named_and_not_made_again(train_in, tmp_path, monkeypatch):
-    keep, out = loop.keep_row, tmp_path / "run"
+    keep, out = ending.keep_row, tmp_path / "run"
 
     def vanish(folder, record, model, rows, row):
         if row.epoch == 2:
             shutil.rmtree(folder)
         keep(folder, record, model, rows, row)
 
-    monkeypatch.setattr(loop, "keep_row", vanish)
+    monkeypatch.setattr(ending, "keep_row", vanish)
     outcome = train_in(out)
     assert (outcome.exit_code, outcome.stderr.count("\n")) == (2, 1)
     assert f"{out / 'settings.json'}: No such file or directory" in outcome.stderr
@@ -151,7 +151,7 @@ def test_a_head_that_grows_with_the_square_of_the_classes_is_told(
 ):
     record = start.prepare(dataclasses.replace(small, head=head), tiny_inputs, out=tmp_path)
     model = start.build_model(record, record.train)
-    assert len(start.describe(record, model)) == 2
+    assert len(start.describe(record, model, [])) == 2
     monkeypatch.setattr(start, "MOST_OF_GAP", 2)
-    told = start.describe(record, model)[2:]
+    told = start.describe(record, model, [])[2:]
     assert [line.endswith("--head linear does not") for line in told] == [True] * (head == "gap")

@@ -13,7 +13,7 @@ from sentiflow import pipeline
 from sentiflow.model.networks import heads, network, precision
 from sentiflow.model.scores import split
 from sentiflow.model.settings import TrainSettings
-from sentiflow.model.training import checkpoint, loop
+from sentiflow.model.training import checkpoint, ending, loop
 from sentiflow.model.training.recipe import compile_network, compile_with
 from sentiflow.pipeline import InputError
 
@@ -227,10 +227,15 @@ def test_two_branches_are_trained_alike_on_every_tier_and_resume(tmp_path, tiny_
         dataclasses.replace(settings, steps_per_execution=3),
         dataclasses.replace(inputs, cache="device"),
     )
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "should_stop", lambda history, patience: len(history) == 1)
-        patch.setattr(loop, "finish", lambda *_: None)
-        loop.train(settings, inputs, out=other, console=QUIET)
+        patch.setattr(ending, "should_stop", lambda history, patience: len(history) == 1)
+        patch.setattr(ending, "finish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(settings, inputs, out=other, console=QUIET)
     loop.train(settings, inputs, out=other, resume=True, console=QUIET)
     assert [row["epoch"] for row in history(other)] == [1, 2]
     for name in ("loss", "accuracy", "val_loss"):

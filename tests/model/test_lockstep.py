@@ -12,7 +12,7 @@ from run_files import QUIET, history, weights
 
 from sentiflow import pipeline
 from sentiflow.model.networks import network
-from sentiflow.model.training import checkpoint, groups, lockstep, shared, start, stepping
+from sentiflow.model.training import checkpoint, groups, lockstep, loop, shared, start, stepping
 from sentiflow.model.training.groups import Job
 from sentiflow.model.training.record import METRICS, MODELS, is_finished
 from sentiflow.pipeline import InputError
@@ -66,8 +66,11 @@ def jobs(settings, folder, variants=VARIANTS, inputs=INPUTS):
 
 @pytest.fixture(scope="module")
 def alone(settings, without_pictures, tmp_path_factory):
+    """Each run by Keras' `fit`, on the backbone as it is."""
     folder = tmp_path_factory.mktemp("alone")
-    lockstep.train_all(jobs(settings, folder), sequential=True, console=QUIET)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Job, "is_whole", True)
+        lockstep.train_all(jobs(settings, folder), sequential=True, console=QUIET)
     return folder
 
 
@@ -88,14 +91,20 @@ def assert_same(folder, other, *, numbers=(0, 1, 2, 3)):
             )
 
 
-def test_each_head_gets_the_updates_that_it_gets_alone(settings, alone, tmp_path, monkeypatch):
-    images, make = [], stepping.forward
+@pytest.fixture
+def images(monkeypatch):
+    """Numbers of images that went through the backbone, call by call."""
+    counts, make = [], stepping.forward
 
-    def counted(model):
-        forward = make(model)
-        return lambda batch: images.append(len(batch)) or forward(batch)
+    def counted(model, **options):
+        forward = make(model, **options)
+        return lambda batches: counts.append(sum(map(len, batches))) or forward(batches)
 
     monkeypatch.setattr(stepping, "forward", counted)
+    return counts
+
+
+def test_each_head_gets_the_updates_that_it_gets_alone(settings, alone, tmp_path, images):
     finished = []
     lockstep.train_all(
         jobs(settings, tmp_path),
@@ -105,8 +114,17 @@ def test_each_head_gets_the_updates_that_it_gets_alone(settings, alone, tmp_path
     assert_same(tmp_path, alone)
     epochs = [len(history(tmp_path / str(number))) for number in range(len(VARIANTS))]
     assert finished == sorted("0123", key=lambda name: epochs[int(name)])
-    # 27 images are four blocks of 8; the 7 of the validation split are seen once.
-    assert sum(images) == max(epochs) * 4 * 8 + 7
+    # 27 images are four blocks of 8; the 7 of the validation split are one, seen once.
+    assert sum(images) == max(epochs) * 4 * 8 + 8
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 2, 5])
+def test_one_run_is_a_lockstep_of_one(settings, alone, tmp_path, images, steps_per_execution):
+    """Neither two nor five divide the three steps of an epoch."""
+    settings = dataclasses.replace(settings, steps_per_execution=steps_per_execution)
+    loop.train(settings, INPUTS, out=tmp_path / "0", console=QUIET)
+    assert_same(tmp_path, alone, numbers=[0])
+    assert sum(images) == settings.epochs * 3 * 8 + 8
 
 
 @pytest.mark.on_one_backend

@@ -14,7 +14,7 @@ from sentiflow import pipeline
 from sentiflow.model import evaluate, predict
 from sentiflow.model.reports import plots
 from sentiflow.model.settings import TrainSettings
-from sentiflow.model.training import loop
+from sentiflow.model.training import ending, loop
 from sentiflow.model.training.record import METRICS
 
 INPUTS = pipeline.Settings(batch_size=32, image_size=tiny_dataset.IMAGE_SIZE)
@@ -46,7 +46,7 @@ def run(tmp_path_factory, small_backbone, without_figures):
     )
     out = place / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "evaluate", lambda *_, **__: 1 / 0)
+        patch.setattr(ending, "evaluate", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             loop.train(settings, INPUTS, out=out, console=QUIET)
     assert not (out / METRICS).exists()

@@ -14,7 +14,7 @@ from sentiflow.model import evaluate, train
 from sentiflow.model.networks import network
 from sentiflow.model.scores import split
 from sentiflow.model.settings import TrainSettings
-from sentiflow.model.training import checkpoint, feed, loop, recipe, start
+from sentiflow.model.training import checkpoint, ending, feed, loop, recipe, start
 from sentiflow.model.training.history import best_epoch
 from sentiflow.model.training.record import read_record
 
@@ -96,7 +96,7 @@ def test_stages_and_the_mean_of_the_last_epochs(settings, tmp_path, monkeypatch)
 
 @pytest.mark.on_one_backend
 def test_the_best_epoch_may_lie_before_the_fine_tuning(settings, tmp_path, monkeypatch):
-    for module in (checkpoint, loop):
+    for module in (checkpoint, ending):
         monkeypatch.setattr(module, "best_epoch", lambda history: 1)
     kept = keep_states(monkeypatch)
     changes = {"epochs": 3, "fine_tune": 5, "fine_tune_after": 2}

@@ -18,7 +18,7 @@ from run_files import QUIET, assert_same_models, command, history, weights
 from sentiflow import pipeline
 from sentiflow.model import train
 from sentiflow.model.networks import device
-from sentiflow.model.training import checkpoint, loop
+from sentiflow.model.training import checkpoint, ending, loop, whole
 from sentiflow.model.training.history import HISTORY, EpochRow, best_epoch, should_stop
 from sentiflow.model.training.record import is_finished
 from sentiflow.pipeline import InputError
@@ -84,10 +84,11 @@ def test_pixels_that_do_not_fit_name_the_tier_to_use(small, tiny_inputs, monkeyp
 
     monkeypatch.setattr(device.OnDevice, "add_weight", full)
     model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()])
+    data = pipeline.open(small.dataset, data_dir=small.data_dir)
     with pytest.raises(
         InputError, match=r"do not fit into the accelerator's memory; use cache='memory'"
     ):
-        device.OnDevice(model, pipeline.open(small.dataset, data_dir=small.data_dir), tiny_inputs)
+        device.OnDevice(model, data, dataclasses.replace(tiny_inputs, cache="device"))
 
 
 def test_a_batch_larger_than_the_split_is_refused(small, tiny_inputs, tmp_path):
@@ -121,7 +122,10 @@ def test_early_stopping_counts_epochs_without_a_lower_val_loss():
 def test_early_stopping_padding_scaling_and_tensorboard_in_one_run(
     small, tiny_inputs, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(loop, "should_stop", lambda history, patience: len(history) == patience)
+    for module in (ending, whole):
+        monkeypatch.setattr(
+            module, "should_stop", lambda history, patience: len(history) == patience
+        )
     changed = dataclasses.replace(
         small, epochs=9, early_stopping=1, precision="float16", tensorboard=True
     )

@@ -58,4 +58,4 @@ def test_stages_of_a_stream(data_dir):
     on_device = shapes(cache="device")
     assert list(on_device) == ["plan", "windows"]
     told, labels, mask = on_device["windows"]
-    assert {"first", "width", "angle", "flip"} == set(told)
+    assert {"block", "pixel", "width", "angle", "flip"} == set(told)

@@ -6,7 +6,6 @@ import sys
 import time
 import types
 
-import keras
 import numpy as np
 import psutil
 import pytest
@@ -14,6 +13,7 @@ import tensorflow as tf
 from streams import STORAGES, arrays, images, load
 
 from sentiflow import pipeline
+from sentiflow.pipeline import device_view
 from sentiflow.pipeline.sources import resized
 
 
@@ -49,29 +49,62 @@ def test_tiers_agree(data_dir, storage):
         assert (np.abs(one[0] - other[0]) <= tolerance).mean() > 0.9999
 
 
+EVERYTHING = {"zoom": 0.1, "brightness": 0.1, "contrast": 0.1, "preprocess": "caffe"}
+CUT = {"rotation": 0, "preprocess": "none"}
+
+
+def assert_the_device_sees(ds, expected, *, preprocess, tolerance, pixels=None):
+    """That the view on the device makes of batches what the host makes of them."""
+    assert len(ds) == len(expected) > 0
+    for (told, label), (image, same_label) in zip(
+        *(stream.as_numpy_iterator() for stream in (ds, expected)), strict=True
+    ):
+        seen = pipeline.see_windows(told, image_size=256, preprocess=preprocess, pixels=pixels)
+        np.testing.assert_allclose(np.asarray(seen), image, rtol=0, atol=tolerance)
+        np.testing.assert_array_equal(label, same_label)
+
+
 @pytest.mark.parametrize("storage", STORAGES)
 def test_the_device_tier_shows_what_the_memory_tier_shows(data_dir, storage):
     """Crops to the bit; what is sampled between pixels to a hundredth of a level."""
-    name, everything = (
-        f"emotionroi/{storage}",
-        {"zoom": 0.1, "brightness": 0.1, "contrast": 0.1, "preprocess": "caffe"},
-    )
-    pixels = pipeline.open(name, data_dir=data_dir).device_pixels()
+    pixels = pipeline.open(f"emotionroi/{storage}", data_dir=data_dir).device_pixels()
     for split in ("train", "test"):
-        for tolerance, options in ((0, {"rotation": 0, "preprocess": "none"}), (0.01, everything)):
-            options |= {"split": split, "training": True, "seed": 3, "epochs": 2}
-            streams = [
-                load(storage, data_dir, cache=cache, **options) for cache in ("memory", "device")
-            ]
-            assert len(streams[0]) == len(streams[1]) > 0
-            for (image, label), (places, same_label) in zip(
-                *(ds.as_numpy_iterator() for ds in streams), strict=True
-            ):
-                seen = pipeline.see_windows(
-                    pixels, places, ops=keras.ops, image_size=256, preprocess=options["preprocess"]
-                )
-                np.testing.assert_allclose(np.asarray(seen), image, rtol=0, atol=tolerance)
-                np.testing.assert_array_equal(label, same_label)
+        for tolerance, options in ((0, CUT), (0.01, EVERYTHING)):
+            options = {"split": split, "training": True, "seed": 3, "epochs": 2, **options}
+            on_device, expected = (
+                load(storage, data_dir, cache=cache, **options) for cache in ("device", "memory")
+            )
+            assert_the_device_sees(
+                on_device,
+                expected,
+                preprocess=options["preprocess"],
+                tolerance=tolerance,
+                pixels=pixels,
+            )
+
+
+@pytest.mark.parametrize(
+    ("storage", "cache"), [("raw256", "none"), ("raw256", "memory"), ("jpeg256", "none")]
+)
+def test_a_view_that_is_left_to_the_device_shows_the_same(data_dir, storage, cache):
+    for tolerance, options in ((0, CUT), (0.01, EVERYTHING)):
+        options = {"training": True, "seed": 3, "cache": cache, **options}
+        streams = [load(storage, data_dir, viewed=viewed, **options) for viewed in (False, True)]
+        windows = streams[0].element_spec[0]["windows"]
+        assert (windows.dtype, windows.shape[1:]) == ("uint8", (256, 256, 3))
+        assert_the_device_sees(*streams, preprocess=options["preprocess"], tolerance=tolerance)
+
+
+def test_pixels_on_the_device_lie_in_blocks_that_windows_cross(data_dir, monkeypatch):
+    """Blocks of seven pixels stand for those whose numbers end at 31 bits."""
+    monkeypatch.setattr(device_view, "BLOCK", 7)
+    pixels = pipeline.open("emotionroi/raw256", data_dir=data_dir).device_pixels()
+    assert (pixels.dtype, pixels.shape[1]) == (np.uint32, 7)
+    streams = [
+        load("raw256", data_dir, training=True, cache=cache, **EVERYTHING)
+        for cache in ("device", "memory")
+    ]
+    assert_the_device_sees(*streams, preprocess="caffe", tolerance=0.01, pixels=pixels)
 
 
 def test_storages_share_order_and_views(data_dir):
