@@ -69,9 +69,9 @@ peers: setup .peers/uv/.ready
 	.peers/uv/bin/uv pip install --quiet --python .peers/$*/bin/python --requirement $<
 	touch $@
 
-# Renews the pinned, hashed versions for every supported Python (needs the `uv` command).
-lock:
-	uv pip compile setup.cfg --extra dev --universal --python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements.lock
+# Renews the pinned, hashed versions for every supported Python.
+lock: setup .peers/uv/.ready
+	.peers/uv/bin/uv pip compile setup.cfg --extra dev --universal --python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements.lock
 
 clean:
 	rm -rf .venv .peers build *.egg-info demo

@@ -5,8 +5,8 @@
 #   [WEIGHTS=FILE] bench/measure.sh DATA_DIR [MANUAL_DIR] [PART...]
 # DATA_DIR holds emotionroi in all storages; what it lacks is built from MANUAL_DIR. Other loaders are measured where
 # `make peers` has installed them. MANUAL_DIR may be "". PARTs are:
-# throughput start build growth stages memory training emulation scaling experiments lockstep ablation; default: all.
-# The last three train mobilenet (alpha 0.25) with the ImageNet weights in FILE, and are left out without it; twitter1
+# throughput start build growth stages memory training emulation scaling race experiments lockstep ablation; default: all.
+# The last four train mobilenet (alpha 0.25) with the ImageNet weights in FILE, and are left out without it; twitter1
 # is built of sample photographs where DATA_DIR lacks it. Accelerators have a script of their own, gpu.sh.
 set -euo pipefail
 usage="usage: [WEIGHTS=FILE] bench/measure.sh DATA_DIR [MANUAL_DIR] [PART...]"
@@ -15,7 +15,7 @@ manual=()
 [ -z "${2:-}" ] || manual=(--manual_dir "$(realpath "$2")")
 weights=${WEIGHTS:+$(realpath "$WEIGHTS")}
 shift $(($# < 2 ? $# : 2))
-sets="experiments lockstep ablation"
+sets="race experiments lockstep ablation"
 parts=${*:-throughput start build growth stages memory training emulation scaling ${weights:+$sets}}
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
@@ -42,8 +42,12 @@ for part in $parts; do
     stages) command=(bench.stages --seconds 2) ;;
     memory) command=(bench.memory --seconds 1) ;;
     training) command=(bench.training --backbone_options alpha=0.25 --seconds 5 --plot $out/training.png) ;;
-    emulation) command=(bench.training --emulate 250,1000,2500,5000,10000 --seconds 1.5 --plot $out/emulation.png) ;;
+    emulation) command=(bench.training --emulate 250,1000,2500,5000,10000,30000 --seconds 1.5 --plot $out/emulation.png) ;;
     scaling) command=(bench.scaling --seconds 1 --plot $out/scaling.png) ;;
+    race)
+        command=(bench.race --times 3 --backbone mobilenet --backbone_options alpha=0.25 --weights "${weights:?name the file of ImageNet weights in WEIGHTS}")
+        source=(--data_dir "$data")
+        ;;
     experiments)
         if [ ! -d "$data/twitter1/raw256" ]; then
             "$python" -m builders.sample $out/sample --images 200

@@ -52,7 +52,7 @@ def compare(settings: Settings, times: int) -> Iterator[Row]:
             grow(name, data_dir=data_dir, times=times, target=Path(folder))
         for work in settings.work:
             for entry in CONTESTANTS.values():
-                if entry.tier == "none" and entry.storage in present:
+                if entry.tier == "none" and entry.storage in present and not entry.leaves_view:
                     yield _stream(entry, settings, work, data_dir)
                     yield _stream(entry, settings, work, folder)
 

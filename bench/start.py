@@ -52,7 +52,8 @@ def find_starts(settings: Settings, times: int) -> Iterator[Row]:
     yield _median(CONTESTANTS[IMPORT], settings, "start", data_dir, times)
     for work in settings.work:
         for entry in CONTESTANTS.values():
-            if entry.kind == "ours" and work in entry.works and entry.storage not in absent:
+            is_ours = entry.kind == "ours" and not entry.leaves_view
+            if is_ours and work in entry.works and entry.storage not in absent:
                 yield _median(entry, settings, work, data_dir, times)
 
 

@@ -62,6 +62,7 @@ LOADERS = (
 )
 BUILDS = (
     Entry("build", "bench.build", "Time how fast datasets are built."),
+    Entry("race", "bench.race", "Train the same network with the original generator and `fit`."),
     Entry("growth", "bench.growth", "Watch a build's memory while the set grows."),
 )
 PAGES = (

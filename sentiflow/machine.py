@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -45,12 +46,22 @@ def version(package: str) -> str | None:
 
 def cpu_model() -> str:
     """The name of the processor."""
+    return _cpu_fact("model name") or platform.processor() or platform.machine()
+
+
+def instructions() -> str:
+    """A short name for the set of instructions that the processor has."""
+    facts = _cpu_fact("flags") or _cpu_fact("Features") or cpu_model()
+    return hashlib.sha256(facts.encode()).hexdigest()[:12]
+
+
+def _cpu_fact(name: str) -> str:
+    """What the system says of the first core; nothing where it says nothing."""
     try:
         lines = CPU_FACTS.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
 @functools.cache

@@ -15,9 +15,10 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
-from . import extras
+from . import extras, machine
 
 # Parameters of glibc's mallopt, in <malloc.h>.
 _M_TRIM_THRESHOLD = -1
@@ -25,6 +26,8 @@ _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
 ERRORS = "3"  # of TF_CPP_MIN_LOG_LEVEL
+# What a GPU's compiler finds out by trying, which takes it longer than all else.
+AUTOTUNING = "xla_gpu_per_fusion_autotune_cache_dir"
 INTERRUPTED = 130  # exit status after Ctrl-C
 # Seconds after which an interruption is repeated: a callback of the garbage collector has ended; a
 # command should know.
@@ -55,6 +58,7 @@ def prepare(*, extra: str | None = None) -> None:
     if extra is not None:
         extras.need(extra)
     keep_freed_memory()
+    keep_compiled_programs()
     load_quietly()
     leave_libraries_to_the_end()
     leave_accelerator_to_jax()
@@ -150,6 +154,19 @@ def keep_freed_memory() -> None:
         mallopt(_M_MMAP_THRESHOLD, 2**25)  # the most that glibc takes
         mallopt(_M_TRIM_THRESHOLD, 2**29)
         mallopt(_M_ARENA_MAX, 1)  # a thread's own arena ends at 64 MB and is given back whole
+
+
+def keep_compiled_programs() -> None:
+    """Lets JAX keep what it compiles for the next process, unless it was told where to already.
+
+    The folder is in the user's cache folder, one for each set of processor instructions: programs
+    for a CPU do not run on any other.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "sentiflow" / f"compiled-{machine.instructions()}"
+    if os.access(next(path for path in folder.parents if path.exists()), os.W_OK):
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES", AUTOTUNING)
 
 
 def load_quietly() -> None:

@@ -112,6 +112,8 @@ class Contestant:
             it reads what is there.
         deviation: how its batches differ from the work, though the check lets them pass; stands
             beside its numbers.
+        leaves_view: whether it leaves the view to the accelerator, in front of which it is timed
+            alone: the work is that of both together.
     """
 
     name: str
@@ -124,6 +126,7 @@ class Contestant:
     environment: str = ""
     form: str = ""
     deviation: str = ""
+    leaves_view: bool = False
 
 
 _BENCH = __name__.rpartition(".contestants.")[0]  # "bench" in strangers' Pythons

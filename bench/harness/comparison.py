@@ -24,7 +24,7 @@ def compare(settings: Settings, rates: Sequence[float] = ()) -> Iterator[Row]:
         rates: of emulated accelerators that take the batches, images/s; without any, they are taken
             as they come.
     """
-    entries = choose(settings.contestants, settings.work)
+    entries = choose(settings.contestants, settings.work, emulated=bool(rates))
     data_dir, absent = prepare(settings)
     if "original" in absent:
         raise pipeline.InputError(

@@ -140,7 +140,11 @@ def time_steps(
 
 
 def _usual() -> list[str]:
-    return [name for name, entry in CONTESTANTS.items() if entry.kind == "ours" or name == BASELINE]
+    return [
+        name
+        for name, entry in CONTESTANTS.items()
+        if (entry.kind == "ours" and not entry.leaves_view) or name == BASELINE
+    ]
 
 
 def with_utilisation(row: Row, ceiling: Row) -> Row:

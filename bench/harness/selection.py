@@ -11,13 +11,23 @@ from ..contestants.task import Contestant
 from .settings import Settings
 
 
-def choose(names: str, works: Sequence[str]) -> list[Contestant]:
+def choose(names: str, works: Sequence[str], *, emulated: bool = False) -> list[Contestant]:
     """The contestants of a comma-separated list; for an empty one, all that do any of the works.
+
+    Args:
+        names: of contestants.
+        works: to do.
+        emulated: whether emulated accelerators take the batches; those who leave the view to them
+            are contestants then.
 
     Raises:
         InputError: a name is unknown, or its contestant does none of the works.
     """
-    able = [name for name, entry in CONTESTANTS.items() if set(entry.works) & set(works)]
+    able = [
+        name
+        for name, entry in CONTESTANTS.items()
+        if set(entry.works) & set(works) and (emulated or not entry.leaves_view)
+    ]
     listed = [name.strip() for name in names.split(",") if name.strip()]
     for name in listed:
         if name not in able:
@@ -28,6 +38,8 @@ def choose(names: str, works: Sequence[str]) -> list[Contestant]:
 def _rule(name: str, works: Sequence[str], able: Sequence[str]) -> str:
     if name not in CONTESTANTS:
         return f"contestants must be among {', '.join(able)}"
+    if CONTESTANTS[name].leaves_view:
+        return "contestants must do the view; this one leaves it to accelerators that are emulated"
     does = f"{' and '.join(CONTESTANTS[name].works)} alone"
     return f"contestants must do work {' or '.join(works)}; this one does {does}"
 

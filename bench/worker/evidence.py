@@ -33,10 +33,11 @@ def gather_evidence(first: Batch, batches: Iterator[Batch], steps: int) -> dict[
     digests: list[list[bytes]] = []
     batch = first
     for step in range(steps):
+        pixels = np.asarray(batch[0])
         if step < KEPT_BATCHES:
-            images.append(np.array(batch[0]))
+            images.append(np.array(pixels))
         labels.append(np.array(batch[1]))
-        digests.append(_digests(batch[0]))
+        digests.append(_digests(pixels))
         batch = next(batches)
     seen = [digest for batch_digests in digests for digest in batch_digests]
     return {
@@ -45,7 +46,9 @@ def gather_evidence(first: Batch, batches: Iterator[Batch], steps: int) -> dict[
         "labels_seen": np.concatenate(labels),
         "sizes": np.array([len(batch_digests) for batch_digests in digests]),
         "distinct": np.array(len(set(seen))),
-        "repeated": np.array(np.mean([digest in set(seen) for digest in _digests(batch[0])])),
+        "repeated": np.array(
+            np.mean([digest in set(seen) for digest in _digests(np.asarray(batch[0]))])
+        ),
     }
 
 

@@ -139,8 +139,9 @@ def perform(
     except InputError as error:
         failure = error
     rows = results.merge(out, [], order)
-    if rows:
-        page.write_set(out)
+    if failure and not rows:
+        raise failure
+    page.write_set(out)
     _print(rows, console)
     files = f"{results.RESULTS}, {results.TABLE}, report.html, runs/"
     seconds = time.perf_counter() - began

@@ -31,7 +31,7 @@ def test_the_middle_start_of_each_tier_and_storage_is_compared_with_the_import(
     ours = [
         name
         for name, entry in CONTESTANTS.items()
-        if entry.kind == "ours" and "crop" in entry.works
+        if entry.kind == "ours" and "crop" in entry.works and not entry.leaves_view
     ]
     assert [row.contestant for row in rows] == [IMPORT, *ours]
     assert {row.contestant: starts.seconds(row) for row in rows} == {

@@ -18,7 +18,11 @@ def test_windows_of_the_real_step_leave_out_compilation_and_what_was_made_ahead(
     usage = types.SimpleNamespace(cpu_seconds=lambda: 1.5 * steps)
     windows = step.Windows(2.0, 5, lambda: steps / 4, usage)
     waited_for = []
-    while not windows.tick(steps, lambda: waited_for.append(steps)):
+
+    def wait():
+        waited_for.append(steps)
+
+    while not windows.tick(steps, wait):
         steps += 1
     # One step that compiles, a window that does not count, and five that do.
     assert waited_for == [1, 3, 5, 7, 9, 11, 13]

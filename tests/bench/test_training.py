@@ -5,7 +5,7 @@ import json
 import pytest
 from sample_rows import make_fed_row
 
-from sentiflow.bench import training
+from sentiflow.bench import throughput, training
 from sentiflow.bench.harness.real_step import with_utilisation
 from sentiflow.bench.ours import step
 
@@ -33,6 +33,23 @@ def test_emulation_end_to_end(data_dir, tmp_path, invoke):
     assert 0 <= slow["waiting_share"] < fast["waiting_share"] <= 1
     assert len(slow["windows"]) == 5
     assert "crop: sentiflow-none-jpeg256 keeps" in result.output
+
+
+@pytest.mark.parametrize("work", ["augmented", "crop"])
+def test_a_view_that_is_left_to_the_accelerator_is_checked_and_emulated(
+    work, data_dir, tmp_path, invoke
+):
+    out = tmp_path / "rows.json"
+    name = "sentiflow-none-raw256-windows"
+    chosen = ("--contestants", name, "--work", work, "--batch_size", 8, "--data_dir", data_dir)
+    options = (*chosen, "--seconds", 0.3, "--emulate", "100", "--json", out)
+    result = invoke(training.main, *options)
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(out.read_text())
+    assert (row["contestant"], row["status"]) == (name, "ok")
+    refused = invoke(throughput.main, *chosen)
+    assert refused.exit_code == 2
+    assert "contestants must do the view; this one leaves it to accel" in refused.stderr
 
 
 def test_the_real_step_end_to_end(data_dir, tmp_path, invoke):

@@ -125,6 +125,24 @@ def test_a_jax_backend_is_loaded_before_tensorflow():
     assert loaded.index("jaxlib") < loaded.index("tensorflow")
 
 
+def test_compiled_programs_are_kept_in_the_users_cache_unless_told_otherwise(monkeypatch, tmp_path):
+    name = "JAX_COMPILATION_CACHE_DIR"
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES", "")  # so that it is as it was
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv(name, "mine")
+    startup.keep_compiled_programs()
+    assert os.environ[name] == "mine"
+    monkeypatch.delenv(name)
+    startup.keep_compiled_programs()
+    kept = Path(os.environ[name])
+    assert (kept.parent, kept.name[:9]) == (tmp_path / "cache" / "sentiflow", "compiled-")
+    assert not kept.exists()  # whoever does not compile leaves nothing there
+    monkeypatch.delenv(name)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    startup.keep_compiled_programs()
+    assert name not in os.environ
+
+
 def test_modules_that_import_tensorflow_import_keras_before():
     for room in ("pipeline", "model"):
         for path in (ROOT / room).rglob("*.py"):
