@@ -148,13 +148,18 @@ def _mean_batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Mean probabilities over the views, float32 [b, classes], and labels, int32 [b]."""
     crops = range((views + 1) // 2)
-    streams = [evaluation_batches(record, split=split, crop=crop) for crop in crops]
+    # Padded, so that nothing is compiled once more for the last batch.
+    streams = [
+        evaluation_batches(record, split=split, crop=crop, last_batch="pad") for crop in crops
+    ]
     for batches in zip(*(stream.as_numpy_iterator() for stream in streams), strict=True):
         parts = [
             _predict(network, images, 2 * crop + 1 < views)
-            for crop, (images, _) in enumerate(batches)
+            for crop, (images, *_) in enumerate(batches)
         ]
-        yield functools.reduce(np.add, parts) / np.float32(views), batches[0][1]
+        _, labels, mask = batches[0]
+        count = int(mask.sum())
+        yield (functools.reduce(np.add, parts) / np.float32(views))[:count], labels[:count]
 
 
 def _predict(network: keras.Model, images: np.ndarray, mirrored: bool) -> np.ndarray:
