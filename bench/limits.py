@@ -24,7 +24,7 @@ from .show.publish import publish
 def main(**options: Any) -> None:
     """Times what no loader can beat on this machine.
 
-    That is JPEG decoding, copies of windows, and copies of memory.
+    That is JPEG decoding, copies of windows and of memory, and reads of the disk.
     """
     settings = cli.build(Settings, options)
     rows = list(find_limits(settings))

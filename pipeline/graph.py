@@ -58,8 +58,8 @@ def stages(
 
     def tell(images: tf.Tensor, targets: Any, draws: tf.Tensor) -> tuple[Any, ...]:
         windows = source.windows(images, draws)
-        told = windows if source.is_on_device else {"windows": windows}
-        return told | sample_parameters(draws, unflipped), *targets
+        batch = windows if source.is_on_device else {"windows": windows}
+        return batch | sample_parameters(draws, unflipped), *targets
 
     # Step numbers, int64 scalars: a stream that goes on somewhere is one that begins there.
     numbers = plan.numbers(epochs=epochs, epoch=epoch, step=step)

@@ -46,9 +46,9 @@ def find(dataset: str, data_dir: str) -> str:
     """
     name, config, version = _parts(dataset)
     parent = os.path.join(data_dir, name, config)
-    for found in reversed(list_all_versions(parent)):
-        folder = os.path.join(parent, str(found))
-        if found.match(version or "*.*.*") and make_config_path(folder).exists():
+    for candidate in reversed(list_all_versions(parent)):
+        folder = os.path.join(parent, str(candidate))
+        if candidate.match(version or "*.*.*") and make_config_path(folder).exists():
             return folder
     rule = f"{dataset} is not in {os.path.abspath(data_dir)}"
     raise InputError(f"{rule}; prepare it with: {_remedy(dataset, data_dir)}")

@@ -258,6 +258,14 @@ _LIST = (
         works=("memory",),
     ),
     Contestant(
+        name="limit-read-disk",
+        kind="bound",
+        function=path_of(bounds.read_disk),
+        storage="raw256",
+        requires=("sentiflow.pipeline:load",),
+        works=("disk",),
+    ),
+    Contestant(
         name=IMPORT,
         kind="probe",
         function=path_of(bounds.import_tensorflow),

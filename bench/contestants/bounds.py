@@ -8,6 +8,8 @@ No contestant can be faster at that thing.
 * `copy`: windows of uint8 pixels at random positions of the resized images in RAM, copied into
   batches, all cores.
 * `memory`: plain copies of blocks too large for the processor's caches, counted in windows.
+* `disk`: the shards of storage raw256, none of them in the page cache, read from begin to end,
+  counted in windows. On a virtual machine the host's cache may hold them.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,6 +29,7 @@ T = TypeVar("T")
 # Of the reference system's window, uint8 pixels: the unit in which copies are counted.
 WINDOW_BYTES = IMAGE_SIZE * IMAGE_SIZE * 3
 BLOCK_BYTES = 2**27
+READ_BYTES = 2**23
 CHUNK = 8  # images a thread takes at a time
 
 
@@ -96,6 +100,24 @@ def copy_memory(task: Task) -> Iterator[Batch]:
         while True:
             list(executor.map(lambda block: np.copyto(block[1], block[0]), blocks))
             yield blocks[0][1], windows
+
+
+def read_disk(task: Task) -> Iterator[Batch]:
+    """Sequential reads of the shards, whose pages are dropped before each pass."""
+    from sentiflow import pipeline
+
+    from ..harness.grown import evict
+
+    data = pipeline.open(f"{task.dataset}/{task.storage}", data_dir=task.data_dir)
+    buffer = bytearray(READ_BYTES)
+    remainder = 0  # bytes, fewer than a window has
+    while True:
+        evict(Path(data.folder))
+        for path in data.shards:
+            with open(path, "rb", buffering=0) as file:
+                while count := file.readinto(buffer):
+                    windows, remainder = divmod(remainder + count, WINDOW_BYTES)
+                    yield np.frombuffer(buffer, np.uint8), np.zeros(windows, np.int32)
 
 
 def _read(task: Task) -> list[Any]:

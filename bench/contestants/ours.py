@@ -24,15 +24,15 @@ def sentiflow_windows(task: Task) -> Iterator[Any]:
     The images are windows and what their views are, which become images where somebody asks.
     """
     preprocess = _options(task)["preprocess"]
-    for told, labels in _batches(task, viewed=False):
-        yield Unviewed(told, size=task.image_size, preprocess=preprocess), labels
+    for windows, labels in _batches(task, viewed=False):
+        yield Unviewed(windows, size=task.image_size, preprocess=preprocess), labels
 
 
 class Unviewed:
     """What an accelerator is told of a batch. As an array it is the images that it would see."""
 
-    def __init__(self, told: Any, *, size: int, preprocess: str) -> None:
-        self._told = told
+    def __init__(self, windows: Any, *, size: int, preprocess: str) -> None:
+        self._windows = windows
         self._size = size
         self._preprocess = preprocess
 
@@ -40,7 +40,9 @@ class Unviewed:
         """Images as of the other contestants."""
         from sentiflow import pipeline
 
-        seen = pipeline.see_windows(self._told, image_size=self._size, preprocess=self._preprocess)
+        seen = pipeline.see_windows(
+            self._windows, image_size=self._size, preprocess=self._preprocess
+        )
         return np.asarray(seen)
 
 

@@ -7,6 +7,7 @@ are those of `model.train`.
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ startup.command(__name__)
 
 import keras
 import numpy as np
+from keras.applications import imagenet_utils
 from keras_preprocessing.image import ImageDataGenerator
 
 from sentiflow.model.networks import precision
@@ -46,7 +48,8 @@ def train(task: Task, settings: TrainSettings, *, held_out: str, out: Path) -> f
     record = start.make_record(settings, inputs)
     with precision.policy(record.environment.precision):
         model = start.build_model(record, settings)
-        photographs = _held_out(task, held_out)
+        set_preprocessing(task, record.inputs.preprocess)
+        photographs = read_held_out(task, held_out)
         steps = len(photographs)
         model.fit(
             original.one_worker(task),
@@ -61,7 +64,15 @@ def train(task: Task, settings: TrainSettings, *, held_out: str, out: Path) -> f
     return float(figures["accuracy"])
 
 
-def _held_out(task: Task, folder: str) -> Any:
+def set_preprocessing(task: Task, mode: str | None) -> None:
+    """Has the generator make the values that the backbone was trained on, not always ResNet's."""
+    function = None
+    if mode not in (None, "none"):
+        function = functools.partial(imagenet_utils.preprocess_input, mode=mode)
+    original.directory_iterator(task).image_data_generator.preprocessing_function = function
+
+
+def read_held_out(task: Task, folder: str) -> Any:
     """The generator's batches of centre crops, in order."""
     preprocess = original.directory_iterator(task).image_data_generator.preprocessing_function
     return ImageDataGenerator(preprocessing_function=preprocess).flow_from_directory(

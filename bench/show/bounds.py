@@ -9,7 +9,12 @@ from rich.console import Console
 from ..contestants.bounds import WINDOW_BYTES
 from ..harness.rows import Row
 
-MEANINGS = {"decode": "JPEG decoding", "copy": "copying windows", "memory": "copying memory"}
+MEANINGS = {
+    "decode": "JPEG decoding",
+    "copy": "copying windows",
+    "memory": "copying memory",
+    "disk": "reading the disk",
+}
 
 
 def print_bounds(rows: Sequence[Row], console: Console) -> None:

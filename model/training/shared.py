@@ -113,8 +113,8 @@ class Blocks:
             stream: of batches, all of one size.
             steps: batches to take; None: all that there are.
         """
-        some = itertools.islice(stream, steps)
-        while batches := list(itertools.islice(some, self._at_once)):
+        limited = itertools.islice(stream, steps)
+        while batches := list(itertools.islice(limited, self._at_once)):
             images, labels, *_ = zip(*batches, strict=True)
             yield self.forward(images), self._joined(labels), len(batches)
 

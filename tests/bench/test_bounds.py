@@ -1,11 +1,13 @@
 """The bounds of the machine: what they yield, and how they are told."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
 from sample_rows import make_row
 
+from sentiflow import pipeline
 from sentiflow.bench.contestants import CONTESTANTS, bounds
 from sentiflow.bench.contestants.task import find_loader
 from sentiflow.bench.harness import inputs, runner
@@ -72,3 +74,12 @@ def test_bounds_in_words():
         "bound of JPEG decoding: 3,838 images/s (b)",
         "bound of copying windows: 79,500 images/s, 15.6 GB/s (c)",
     ]
+
+
+def test_the_disk_is_read_from_begin_to_end(batches_of, data_dir):
+    shards = pipeline.open("emotionroi/raw256", data_dir=data_dir).shards
+    sizes = [os.path.getsize(path) for path in shards]
+    batches = batches_of("limit-read-disk")
+    reads = 2 * sum(-(-size // bounds.READ_BYTES) for size in sizes)
+    counts = [len(next(batches)[1]) for _ in range(reads)]
+    assert sum(counts) == 2 * sum(sizes) // bounds.WINDOW_BYTES

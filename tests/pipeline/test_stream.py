@@ -56,10 +56,10 @@ CUT = {"rotation": 0, "preprocess": "none"}
 def assert_the_device_sees(ds, expected, *, preprocess, tolerance, pixels=None):
     """That the view on the device makes of batches what the host makes of them."""
     assert len(ds) == len(expected) > 0
-    for (told, label), (image, same_label) in zip(
+    for (windows, label), (image, same_label) in zip(
         *(stream.as_numpy_iterator() for stream in (ds, expected)), strict=True
     ):
-        seen = pipeline.see_windows(told, image_size=256, preprocess=preprocess, pixels=pixels)
+        seen = pipeline.see_windows(windows, image_size=256, preprocess=preprocess, pixels=pixels)
         np.testing.assert_allclose(np.asarray(seen), image, rtol=0, atol=tolerance)
         np.testing.assert_array_equal(label, same_label)
 
