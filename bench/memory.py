@@ -15,12 +15,12 @@ import click
 
 from sentiflow import cli
 
-from .contestants import CONTESTANTS
 from .contestants.task import Contestant
 from .harness import runner
 from .harness.grown import grow
 from .harness.inputs import count_images, prepare
 from .harness.rows import Row
+from .harness.selection import choose
 from .harness.settings import Settings
 from .harness.storages import STORAGES
 from .show.memory import print_table
@@ -51,8 +51,8 @@ def compare(settings: Settings, times: int) -> Iterator[Row]:
             name = f"{settings.dataset}/{storage}"
             grow(name, data_dir=data_dir, times=times, target=Path(folder))
         for work in settings.work:
-            for entry in CONTESTANTS.values():
-                if entry.tier == "none" and entry.storage in present and not entry.leaves_view:
+            for entry in choose("", (work,)):
+                if entry.tier == "none" and entry.storage in present:
                     yield _stream(entry, settings, work, data_dir)
                     yield _stream(entry, settings, work, folder)
 

@@ -23,6 +23,7 @@ from .contestants.task import Contestant
 from .harness import runner
 from .harness.inputs import prepare
 from .harness.rows import Row
+from .harness.selection import choose
 from .harness.settings import Settings
 from .show.publish import publish
 from .show.starts import print_table, seconds
@@ -51,9 +52,8 @@ def find_starts(settings: Settings, times: int) -> Iterator[Row]:
     data_dir, absent = prepare(settings)
     yield _median(CONTESTANTS[IMPORT], settings, "start", data_dir, times)
     for work in settings.work:
-        for entry in CONTESTANTS.values():
-            is_ours = entry.kind == "ours" and not entry.leaves_view
-            if is_ours and work in entry.works and entry.storage not in absent:
+        for entry in choose("", (work,)):
+            if entry.kind == "ours" and entry.storage not in absent:
                 yield _median(entry, settings, work, data_dir, times)
 
 

@@ -54,6 +54,7 @@ DOCTOR = Entry("doctor", "doctor", "Show versions and devices, and what is missi
 LOADERS = (
     Entry("throughput", "bench.throughput", "Time every loader at the same work.", extra="bench"),
     Entry("training", "bench.training", "Feed the real training step.", extra="bench"),
+    Entry("race", "bench.race", "Train one network twice: with `fit`, with ours.", extra="bench"),
     Entry("limits", "bench.limits", "Time what no loader can beat here.", extra="bench"),
     Entry("memory", "bench.memory", "Watch memory while the dataset grows.", extra="bench"),
     Entry("start", "bench.start", "Time a process up to its first batch.", extra="bench"),
@@ -62,7 +63,6 @@ LOADERS = (
 )
 BUILDS = (
     Entry("build", "bench.build", "Time how fast datasets are built."),
-    Entry("race", "bench.race", "Train the same network with the original generator and `fit`."),
     Entry("growth", "bench.growth", "Watch a build's memory while the set grows."),
 )
 PAGES = (

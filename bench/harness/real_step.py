@@ -14,7 +14,6 @@ from sentiflow.model.networks.backbones import find_backbone
 from sentiflow.model.settings import TrainSettings
 from sentiflow.options import option
 
-from ..contestants import CONTESTANTS
 from ..contestants.task import Contestant
 from . import runner
 from .inputs import count_images, export_photos, prepare
@@ -140,11 +139,8 @@ def time_steps(
 
 
 def _usual() -> list[str]:
-    return [
-        name
-        for name, entry in CONTESTANTS.items()
-        if (entry.kind == "ours" and not entry.leaves_view) or name == BASELINE
-    ]
+    able = choose("", STEP_WORKS)
+    return [entry.name for entry in able if entry.kind == "ours" or entry.name == BASELINE]
 
 
 def with_utilisation(row: Row, ceiling: Row) -> Row:

@@ -28,9 +28,6 @@ from .targets import are_plain
 # bytes.
 KEPT_BYTES = 2**30
 
-# What a folded backbone holds and computes, by a run's precision; None: as the backbone does.
-FOLDED = {"float32": None, "bfloat16": "bfloat16", "float16": "float16"}
-
 
 class Head:
     """One run of a group: its network, and the part of it that is trained."""
@@ -91,8 +88,7 @@ def backbone_forward(
     """
     backbone = network.backbone_of(model)
     if is_folded:
-        number_format = record.environment.precision
-        backbone = folding.fold(backbone, dtype=FOLDED[number_format])
+        backbone = folding.fold(backbone, dtype=record.environment.precision)
     if on_device:
         backbone = OnDevice(backbone, record.data, record.inputs)
     return stepping.forward(backbone, at_once=record.train.steps_per_execution)
