@@ -121,8 +121,8 @@ def on_loaders(settings: Settings) -> list[Guard]:
 
 def on_accelerators(settings: Settings) -> list[Guard]:
     """Of an emulated accelerator that has the view."""
-    chosen = dataclasses.replace(settings, contestants=WINDOWS)
-    (row,) = compare(chosen, (ACCELERATOR,))
+    of_windows = dataclasses.replace(settings, contestants=WINDOWS)
+    (row,) = compare(of_windows, (ACCELERATOR,))
     name = f"busy at {ACCELERATOR:,.0f} images/s"
     return [Guard(name, row.utilisation, BUSY_FLOOR, row.status)]
 

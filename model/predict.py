@@ -101,8 +101,8 @@ def _read_pixels(file: Path, settings: pipeline.Settings) -> np.ndarray:
 
 def _row(file: Path, probabilities: np.ndarray, class_names: list[str]) -> dict[str, Any]:
     """What `--json` prints of a picture; of many classes, the most probable ones."""
-    told = predictions.told(probabilities)
-    shares = {class_names[i]: round(float(probabilities[i]), 6) for i in told}
+    labels = predictions.shown_labels(probabilities)
+    shares = {class_names[i]: round(float(probabilities[i]), 6) for i in labels}
     label = class_names[probabilities.argmax()]
     return {"file": str(file), "label": label, "probabilities": shares}
 

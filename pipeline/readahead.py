@@ -49,8 +49,8 @@ class ReadAhead:
             missing = python.call(self._ask, (images, draws[:, :2]), tf.bool)
             return self._interval.assign(tf.where(missing, tf.int64.as_numpy_dtype(1), _RARELY))
 
-        told = tf.cond(number % self._interval == 0, ask, lambda: self._interval.read_value())
-        with tf.control_dependencies([told]):
+        interval = tf.cond(number % self._interval == 0, ask, lambda: self._interval.read_value())
+        with tf.control_dependencies([interval]):
             return tf.identity(images), *planned[1:]
 
     def _ask(self, images: np.ndarray, draws: np.ndarray) -> np.ndarray:

@@ -46,15 +46,15 @@ _OF_TENSORFLOW = re.compile(rf"([^;}}\n]+); ({'|'.join(_LONGEST_FIRST)})")
 def find(error: BaseException) -> OSError | None:
     """What a disk refused, if an error tells of it; only the numbers of `REMEDIES` count."""
     text = str(error)
-    if told := _OF_HDF5.search(text):
-        return _known(int(told[1]), None)
+    if match := _OF_HDF5.search(text):
+        return _known(int(match[1]), None)
     if isinstance(error, OSError) and error.errno is not None:
         return error if error.errno in REMEDIES else None
     if isinstance(error, OSError) and _OF_NUMPY.search(text):
         return _known(errno.ENOSPC, None)
     by_tensorflow = type(error).__module__.startswith("tensorflow.")
-    if by_tensorflow and (told := _OF_TENSORFLOW.search(text)):
-        return _known(_NUMBERS[told[2]], told[1].strip())
+    if by_tensorflow and (match := _OF_TENSORFLOW.search(text)):
+        return _known(_NUMBERS[match[2]], match[1].strip())
     return None
 
 

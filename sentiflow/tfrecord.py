@@ -57,16 +57,16 @@ def features(buffer: Buffer, start: int, length: int) -> Features:
     Raises:
         ValueError: the bytes are no example.
     """
-    found: Features = {}
+    features: Features = {}
     try:
         for _, example_start, example_end in _fields(buffer, start, start + length):
             for _, entry_start, entry_end in _fields(buffer, example_start, example_end):
                 name, values = _entry(buffer, entry_start, entry_end)
                 if values is not None:
-                    found[name] = values
+                    features[name] = values
     except (IndexError, ValueError) as error:
         raise ValueError(f"no tf.train.Example ({error})") from None
-    return found
+    return features
 
 
 def _entry(buffer: Buffer, start: int, end: int) -> tuple[str, list[Span] | list[int] | None]:

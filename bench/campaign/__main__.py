@@ -59,15 +59,15 @@ def main(parts: tuple[str, ...], seed: int | None, count: int | None, path: Path
     signal.signal(signal.SIGINT, signal.default_int_handler)
     seed = secrets.randbelow(2**32) if seed is None else seed
     click.echo(f"seed {seed}")
-    found: list[Row] = []
+    performed: list[Row] = []
     for part in parts:
-        found += perform(part, seed, count)
+        performed += perform(part, seed, count)
         if path is not None:
-            rows.keep(path, found)
+            rows.keep(path, performed)
     console = Console()
-    print_table(found, console)
-    print_faults(found, console)
-    if any(row.faults for row in found):
+    print_table(performed, console)
+    print_faults(performed, console)
+    if any(row.faults for row in performed):
         raise SystemExit(1)
 
 

@@ -89,8 +89,8 @@ def _is_inside(folder: Path, name: str) -> bool:
 
 
 def _raw_controls(text: str) -> str:
-    found = CONTROL.search(text)
-    return f"sends {found.group()!r} to the terminal" if found else ""
+    control = CONTROL.search(text)
+    return f"sends {control.group()!r} to the terminal" if control else ""
 
 
 class Sound(NamedTuple):

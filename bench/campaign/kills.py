@@ -172,6 +172,6 @@ def _again(victim: Victim, work: Path, out: Path, sound: Sound, launch: Launch) 
     if victim.name == "predict" and ended.output != sound.output:
         faults.append("other predictions")
     names = [path.name for path in temporary.rglob("*") if path.is_file()]
-    if rest := [name for name in names if not name.startswith(GENERATED)]:
-        faults.append(f"temporary files left: {', '.join(rest)}")
+    if left := [name for name in names if not name.startswith(GENERATED)]:
+        faults.append(f"temporary files left: {', '.join(left)}")
     return [fault for fault in faults if fault]

@@ -43,8 +43,8 @@ def differences(got: Mapping[str, str], expected: Mapping[str, str]) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    unnamed = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {unnamed} more" if unnamed > 0 else "")
 
 
 def _json(data: bytes) -> bytes:

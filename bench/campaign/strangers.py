@@ -224,7 +224,9 @@ def _markup(run: Path) -> str:
     inputs.draw(photos, 30, MARKUP)
     shutil.move(photos / TESTED, photos / FILE)
     _, *lines = csv.reader((photos / "list.csv").read_text().splitlines())
-    inputs.write_list(photos, [[FILE if name == TESTED else name, *rest] for name, *rest in lines])
+    inputs.write_list(
+        photos, [[FILE if name == TESTED else name, *cells] for name, *cells in lines]
+    )
     inputs.train(inputs.build("raw", photos, run / "data"), run / "marked", Console(quiet=True))
     status, said = invoke(report.main, "--run", run / "marked")
     page = (run / "marked" / "report.html").read_text()

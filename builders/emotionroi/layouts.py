@@ -99,15 +99,15 @@ def _names(path: Path, bad: list[Bad]) -> dict[str, str]:
     What cannot be used is added to `bad`.
     """
     names: dict[str, str] = {}
-    for text, place in read_lines(path):
+    for text, location in read_lines(path):
         name = inside(text.replace("\\", "/"))
         label = (name or "").partition("/")[0]
         if name is None:
-            bad.append(Bad(text, "leads out of the image folder", place))
+            bad.append(Bad(text, "leads out of the image folder", location))
         elif label not in LABELS:
-            bad.append(Bad(text, f"unknown class {label!r}", place))
+            bad.append(Bad(text, f"unknown class {label!r}", location))
         elif name in names:
-            bad.append(Bad(name, "listed twice (skip keeps it once)", place))
+            bad.append(Bad(name, "listed twice (skip keeps it once)", location))
         else:
             names[name] = label
     return names

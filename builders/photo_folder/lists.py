@@ -90,10 +90,10 @@ class _Images:
             file = self.files.find(values["path"])
             fault = self._repeat(file, values) if file else self._no_file(values)
         if fault is not None:
-            place = f"{self._path.name} line {number}, column {fault.column + 1}"
+            location = f"{self._path.name} line {number}, column {fault.column + 1}"
             cell = cells[fault.column] if fault.column < len(cells) else ""
             received = f" ({cell!r})" if cell not in ("", values["path"]) else ""
-            self.bad.append(Bad(values["path"], fault.reason, place + received, fault.near))
+            self.bad.append(Bad(values["path"], fault.reason, location + received, fault.near))
 
     def splits(self) -> dict[str, list[Entry]]:
         """The images that no line contradicts, in the order of their first lines."""

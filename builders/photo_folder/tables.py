@@ -86,9 +86,9 @@ def find_form(path: Path) -> Form:
     lines = list(itertools.islice(filter(str.strip, _lines(path)), _SAMPLE))
     double = any('"' in line for line in lines)
     quote = "'" if not double and any(map(_SINGLE_QUOTED.search, lines)) else '"'
-    own = "\t" if path.suffix.lower() == ".tsv" else ","
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
     return max(
-        (_form(lines, delimiter, quote) for delimiter in {own: "", **_DELIMITERS}),
+        (_form(lines, delimiter, quote) for delimiter in {usual: "", **_DELIMITERS}),
         key=lambda form: (bool(form.header), form.agreeing, form.width),
     )
 
@@ -181,6 +181,6 @@ def describe(form: Form) -> str:
     if not form.header:
         return f"cells between {_DELIMITERS[form.delimiter]}, no header: {', '.join(form.columns)}"
     used = [f"{meaning} in {form.header[number]!r}" for meaning, number in form.columns.items()]
-    rest = [cell for i, cell in enumerate(form.header) if cell and i not in form.columns.values()]
-    ignored = f"; columns left out: {first_names(rest)}" if rest else ""
+    unused = [cell for i, cell in enumerate(form.header) if cell and i not in form.columns.values()]
+    ignored = f"; columns left out: {first_names(unused)}" if unused else ""
     return f"cells between {_DELIMITERS[form.delimiter]}, {', '.join(used)}{ignored}"

@@ -46,10 +46,10 @@ class ListedFiles:
             return plain
         path = ""
         for part in _parts(name):
-            found = self._listing(path).get(_composed(part))
-            if found is None:
+            name_on_disk = self._listing(path).get(_composed(part))
+            if name_on_disk is None:
                 return None
-            path = os.path.join(path, found)
+            path = os.path.join(path, name_on_disk)
         return path if self._is_file(path) else None
 
     def near(self, name: str) -> str:
@@ -67,9 +67,9 @@ class ListedFiles:
 
     def entry(self, name: str, label: str, features: dict[str, Any] | None = None) -> Entry:
         """The entry of a listed image, also if there is no such file."""
-        found = self.find(name)
-        near = "" if found else self.near(name)
-        return Entry(name, self.folder / (found or name), label, features or {}, near=near)
+        path = self.find(name)
+        near = "" if path else self.near(name)
+        return Entry(name, self.folder / (path or name), label, features or {}, near=near)
 
     def _similar(self, name: str) -> str:
         """The name with each part that there is not replaced by what is most like it.
@@ -80,10 +80,10 @@ class ListedFiles:
         for part in _parts(name):
             listing = self._listing(path)
             exact = listing.get(_composed(part))
-            found = exact or _most_like(_composed(part), listing.values())
-            if not found:
+            name_on_disk = exact or _most_like(_composed(part), listing.values())
+            if not name_on_disk:
                 break
-            path = os.path.join(path, found)
+            path = os.path.join(path, name_on_disk)
             replaced = replaced or not exact
         return path if replaced else ""
 

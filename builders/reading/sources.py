@@ -37,15 +37,15 @@ class Bad(NamedTuple):
 
     filename: str
     reason: str
-    place: str = ""  # in a list, e.g. list.csv line 3, column 1
+    location: str = ""  # in a list, e.g. list.csv line 3, column 1
     near: str = ""  # a file of nearly that name
 
     @property
     def explanation(self) -> str:
-        """The reason, with what may have been meant, and the place."""
+        """The reason, with what may have been meant, and the location."""
         near = f"; near is {self.near}" if self.near else ""
-        place = f", in {self.place}" if self.place else ""
-        return f"{self.reason}{near}{place}"
+        location = f", in {self.location}" if self.location else ""
+        return f"{self.reason}{near}{location}"
 
 
 @dataclasses.dataclass
@@ -89,7 +89,7 @@ class Line(NamedTuple):
     """A line of a list file, without line end and outer blanks, and where it stands."""
 
     text: str
-    place: str  # e.g. list.txt line 3
+    location: str  # e.g. list.txt line 3
 
 
 def read_lines(path: Path) -> list[Line]:

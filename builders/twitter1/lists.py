@@ -170,22 +170,22 @@ def read_list(path: Path, bad: list[Bad], refused: set[str]) -> dict[str, Listed
     lines = read_lines(path)
     validation = int(VALIDATION_SHARE * len(lines))
     listed: dict[str, Listed] = {}
-    for i, (text, place) in enumerate(lines):
+    for i, (text, location) in enumerate(lines):
         parsed = parse_line(text)
         name = inside(parsed[0]) if parsed else None
         if parsed is None:
-            bad.append(Bad(text, "no label", place))
+            bad.append(Bad(text, "no label", location))
         elif name is None:
-            bad.append(Bad(parsed[0], "leads out of the image folder", place))
+            bad.append(Bad(parsed[0], "leads out of the image folder", location))
         elif parsed[1] not in LABELS:
-            bad.append(Bad(name, f"unknown label {parsed[1]!r}; known are 0 and 1", place))
+            bad.append(Bad(name, f"unknown label {parsed[1]!r}; known are 0 and 1", location))
             refused.add(name)
         elif name not in listed:
             listed[name] = Listed(LABELS[parsed[1]], i < validation)
         elif listed[name].label == LABELS[parsed[1]]:
-            bad.append(Bad(name, "listed twice (skip keeps the first)", place))
+            bad.append(Bad(name, "listed twice (skip keeps the first)", location))
         else:
-            bad.append(Bad(name, "listed twice with different labels", place))
+            bad.append(Bad(name, "listed twice with different labels", location))
             refused.add(name)
     return listed
 

@@ -122,11 +122,11 @@ def table(matrix: csr_array, class_names: Sequence[str]) -> Table:
     classes = len(class_names)
     if classes <= MOST_SHOWN:
         return Table(list(class_names), list(class_names), matrix.toarray())
-    chosen = _most_confused(matrix)
-    rows = matrix[chosen]
-    inside = rows[:, chosen].toarray()
+    labels = _most_confused(matrix)
+    rows = matrix[labels]
+    inside = rows[:, labels].toarray()
     outside = rows.sum(axis=1) - inside.sum(axis=1)
-    names = [class_names[label] for label in chosen]
+    names = [class_names[label] for label in labels]
     columns = [*names, f"{classes - CHOSEN:,} others"]
     note = f"the {CHOSEN} most confused of {classes:,} classes"
     return Table(names, columns, np.column_stack([inside, outside]), note)

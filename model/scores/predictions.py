@@ -117,8 +117,8 @@ def most_probable(probabilities: np.ndarray) -> np.ndarray:
     return np.take_along_axis(some, order, axis=1)
 
 
-def told(probabilities: np.ndarray) -> list[int]:
-    """The classes that are told of one image: all in order, or the most probable of many.
+def shown_labels(probabilities: np.ndarray) -> list[int]:
+    """The classes that are shown of one image: all in order, or the most probable of many.
 
     Args:
         probabilities: float [classes].

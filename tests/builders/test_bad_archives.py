@@ -28,9 +28,9 @@ def spoil(manual_dir):
     testing = manual_dir / "EmotionROI" / "training_testing_split" / "testing.txt"
     listed = testing.read_text()
     testing.write_text(listed + "happy/1.jpg\n")
-    place = f"testing.txt line {len(listed.splitlines()) + 1}"
+    location = f"testing.txt line {len(listed.splitlines()) + 1}"
     return {
-        "happy/1.jpg": f"unknown class 'happy', in {place}",
+        "happy/1.jpg": f"unknown class 'happy', in {location}",
         "anger/1.jpg": "truncated",
         "joy/2.jpg": "zero bytes",
         "fear/1.jpg": "its map fear/1.jpg: not an image, or its header is damaged",

@@ -168,7 +168,7 @@ def test_lines_that_cannot_be_used_are_bad(tmp_path):
     lists(tmp_path, training, "fear/1.jpg\njoy/2.jpg\n")
     source = read(tmp_path)
     assert names(source) == {"train": ["joy/1.jpg"], "test": ["fear/1.jpg", "joy/2.jpg"]}
-    assert [(bad.filename, bad.reason.split(" (")[0], bad.place) for bad in source.bad] == [
+    assert [(bad.filename, bad.reason.split(" (")[0], bad.location) for bad in source.bad] == [
         ("joy/1.jpg", "listed twice", "training.txt line 2"),
         ("happy/1.jpg", "unknown class 'happy'", "training.txt line 3"),
         ("../../etc/passwd", "leads out of the image folder", "training.txt line 4"),

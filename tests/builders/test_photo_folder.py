@@ -64,7 +64,7 @@ def test_lines_that_cannot_be_used_are_bad(tmp_path):
     )
     source, _ = listed(tmp_path, text)
     assert names(source) == {"train": [("a.jpg", "joy"), ("b.jpg", "fear")]}
-    assert [(bad.filename, bad.reason.partition(";")[0], bad.place) for bad in source.bad] == [
+    assert [(bad.filename, bad.reason.partition(";")[0], bad.location) for bad in source.bad] == [
         ("b.jpg", "listed twice (skip keeps it once)", "list.csv line 3, column 1"),
         (
             "./sub/c.jpg",

@@ -200,7 +200,7 @@ def test_lines_that_cannot_be_used_are_bad_and_keep_their_place(tmp_path):
     path = root / "ground_truth" / "twitter_five_agrees.txt"
     path.write_text("".join(f"{name} {label}\n" for name, label in five))
     source = read(root)
-    assert [(bad.filename, bad.reason, bad.place) for bad in source.bad] == [
+    assert [(bad.filename, bad.reason, bad.location) for bad in source.bad] == [
         ("x1.jpg", "unknown label '7'; known are 0 and 1", f"{path.name} line 2"),
         ("x0.jpg", "listed twice (skip keeps the first)", f"{path.name} line 3"),
         ("../x.jpg", "leads out of the image folder", f"{path.name} line 4"),
@@ -218,12 +218,12 @@ def test_lists_that_contradict_one_another_are_bad(tmp_path, shuffled):
     shuffled["four"].remove(("p3.jpg", 1))
     shuffled["three"][shuffled["three"].index(("n4.jpg", 0))] = ("n4.jpg", 1)
     shuffled["four"][shuffled["four"].index(("n5.jpg", 0))] = ("n5.jpg", "?")
-    place = f"twitter_four_agrees.txt line {shuffled['four'].index(('n5.jpg', '?')) + 1}"
+    location = f"twitter_four_agrees.txt line {shuffled['four'].index(('n5.jpg', '?')) + 1}"
     source = read(write(tmp_path, shuffled))
     assert {(bad.filename, bad.explanation) for bad in source.bad} == {
         ("p3.jpg", "in the five-agree list, but not in the four-agree list"),
         ("n4.jpg", "in the four-agree list, but labelled otherwise in the three-agree list"),
-        ("n5.jpg", f"unknown label '?'; known are 0 and 1, in {place}"),
+        ("n5.jpg", f"unknown label '?'; known are 0 and 1, in {location}"),
     }
     assert by_name(source).keys() & {"p3.jpg", "n4.jpg", "n5.jpg"} == set()
 

@@ -90,7 +90,7 @@ def test_of_a_hundred_classes_everything_is_kept():
     ((probabilities, labels),) = many_classes.batches(100, 100, right=0.5)
     made = Predictions.of(FILES[:100], [(probabilities, labels)])
     np.testing.assert_array_equal(made.by_class, probabilities)
-    assert predictions.told(probabilities[0]) == list(range(100))
+    assert predictions.shown_labels(probabilities[0]) == list(range(100))
     written = confusion.as_json(confusion.count(labels, made.predicted, 100))
     assert list(written) == ["confusion_matrix"]
     assert np.array(written["confusion_matrix"])[7, 3] > 10
