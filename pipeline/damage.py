@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import tensorflow as tf
-from PIL import UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
 from sentiflow import index, machine, tfrecord
+from sentiflow.photo import BadImage
 
 from .records import map_shard, scan_shard
 from .settings import InputError
@@ -51,7 +51,7 @@ def named(paths: Sequence[str]) -> Iterator[None]:
     """
     try:
         yield
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError, UnidentifiedImageError):
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError, BadImage):
         fault = next(verify(shards_of(paths)), None)
         if fault is None:
             raise

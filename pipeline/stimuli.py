@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 from PIL import Image
+
+from sentiflow import photo
 
 from .pixels import NUMPY, corner, cover_shape
 from .records import Records
@@ -30,12 +31,12 @@ def maps(
 def _map(records: Records, number: int | None, settings: StreamSettings) -> np.ndarray | None:
     if number is None or not records.extra["stimuli_map"][number, 1]:
         return None
-    with Image.open(io.BytesIO(records.value(number))) as photograph:
+    with photo.opened_bytes(records.value(number)) as photograph:
         shape = cover_shape(np.array([photograph.height, photograph.width]), settings)
     top, left = map(int, corner(shape, np.zeros(2), settings, NUMPY))
     height, width = map(int, shape)
     data = records.read(number, *records.extra["stimuli_map"][number])
-    with Image.open(io.BytesIO(data)) as file:
+    with photo.opened_bytes(data) as file:
         stimuli = file.convert("L").resize((width, height), Image.Resampling.BILINEAR)
     box = (left, top, left + settings.image_size, top + settings.image_size)
     return np.asarray(stimuli.crop(box), np.float32) / 255

@@ -116,18 +116,36 @@ def opened(path: str | os.PathLike[str], scaled: Callable[[int, int], Size]) -> 
     """
     data = read_bytes(Path(path))
     with contextlib.ExitStack() as stack:
-        try:
+        with _reasons(data):
             photo = _decode(data, scaled, stack)
-        except BadImage:
-            raise
-        except UnidentifiedImageError:
-            raise BadImage(_unknown(data)) from None
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            raise BadImage(f"too many pixels (limit {MAX_PIXELS:,})") from None
-        except Exception as error:
-            # Pillow's decoders raise errors of many types when the bytes are damaged.
-            raise BadImage(_decoding_reason(error)) from None
         yield photo
+
+
+@contextlib.contextmanager
+def opened_bytes(data: bytes) -> Iterator[Image.Image]:
+    """A picture that was checked when it was stored; its header is read.
+
+    Raises:
+        BadImage: it is damaged now, or turns out to be when its pixels are read.
+    """
+    with _reasons(data), _open(data) as image:
+        yield image
+
+
+@contextlib.contextmanager
+def _reasons(data: bytes) -> Iterator[None]:
+    """Makes of any error about a file's bytes a BadImage that says why."""
+    try:
+        yield
+    except BadImage:
+        raise
+    except UnidentifiedImageError:
+        raise BadImage(_unknown(data)) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadImage(f"too many pixels (limit {MAX_PIXELS:,})") from None
+    except Exception as error:
+        # Pillow's decoders raise errors of many types when the bytes are damaged.
+        raise BadImage(_decoding_reason(error)) from None
 
 
 def _decode(data: bytes, scaled: Callable[[int, int], Size], stack: contextlib.ExitStack) -> Photo:

@@ -9,10 +9,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from sentiflow import pipeline
 from sentiflow.builders.writing.errors import DatasetError
@@ -29,8 +28,7 @@ LISTED = 12  # pictures that the lists name
 # What people, spreadsheets and strangers put into lists.
 PIECES = ('"', "'", ";", "\t", ",", "\0", "\r", "\n\n", "#", "\ufeff", "\u202e", "\x1b[31m")
 PATHS = ("../secret.png", "/etc/passwd", "./0001.jpg", "a/../../b.png", "C:\\a.png", "~/a.png", "")
-# What a stream raises at bytes that it cannot read; which ones they are, `verify` tells.
-DAMAGE = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
+TIERS = ("none", "memory")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what no terminal should be sent raw
 
 
@@ -94,9 +92,10 @@ def _raw_controls(text: str) -> str:
 
 
 class Sound(NamedTuple):
-    """A dataset as it was built, and the windows of all of its pictures."""
+    """A dataset as it was built, and the windows of all of its pictures from a tier."""
 
     data: pipeline.Dataset
+    tier: str
     pixels: dict[str, np.ndarray]
 
 
@@ -107,7 +106,7 @@ def shards(seed: int, first: int, count: int) -> Iterator[Trial]:
         inputs.draw(photos, LISTED * 3)
         data_dir = Path(folder) / "sound"
         built = [inputs.build(storage, photos, data_dir, shards=2) for storage in STORAGES]
-        sound = [Sound(data, _all(data)) for data in built]
+        sound = [Sound(data, tier, _all(data, tier)) for data in built for tier in TIERS]
         for number in range(first, first + count):
             rng = np.random.default_rng([seed, number, 2])
             data_dir = Path(folder) / f"changed-{number}"
@@ -127,7 +126,7 @@ def _damage(sound: Sound, data_dir: Path, rng: np.random.Generator, number: int)
     name, changed = change(path.read_bytes(), rng)
     path.write_bytes(changed)
     outcome, fault = _look(sound, data_dir, path)
-    where = f"number {number}, {data.name}, {path.name}, {name}: "
+    where = f"number {number}, {data.name}, tier {sound.tier}, {path.name}, {name}: "
     return Trial(_kind(path), outcome, where + fault if fault else "")
 
 
@@ -145,12 +144,11 @@ def _look(sound: Sound, data_dir: Path, path: Path) -> tuple[str, str]:
     wrong = "" if _names(path, said) else f"verify says: {said}"
     try:
         data = pipeline.open(sound.data.name, data_dir=str(data_dir))
-        same = _same(_all(data), sound.pixels)
+        with data.naming_damage():
+            same = _same(_all(data, sound.tier), sound.pixels)
     except InputError as error:
         return "refused by name", "" if _names(path, f"{said} {error}") else f"says: {error}"
-    except DAMAGE:
-        return ("found by verify", wrong) if status else ("unnoticed", "reading ends, verify not")
-    except Exception as error:  # of any kind: none but those above is promised
+    except Exception as error:  # of any kind: none but the one above is promised
         return "crash", f"reading ends in {kind_of(error)}"
     if status:
         return "found by verify", wrong
@@ -164,10 +162,12 @@ def _names(path: Path, text: str) -> bool:
     return path.name in text or (".tfrecord" not in path.name and str(path.parents[1]) in text)
 
 
-def _all(data: pipeline.Dataset) -> dict[str, np.ndarray]:
+def _all(data: pipeline.Dataset, tier: Any) -> dict[str, np.ndarray]:
     """The windows of all pictures of a dataset by file name and label."""
     labels = dict(zip(data.files("all", WINDOWS), data.labels("all", WINDOWS), strict=True))
-    return {f"{file} of {labels[file]}": window for file, window in serve(data, "all").items()}
+    return {
+        f"{file} of {labels[file]}": window for file, window in serve(data, "all", tier).items()
+    }
 
 
 def _same(served: dict[str, np.ndarray], sound: dict[str, np.ndarray]) -> bool:

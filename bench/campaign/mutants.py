@@ -144,9 +144,9 @@ def _serve(storage: str, photos: Path, data_dir: Path) -> dict[str, Pixels]:
         return {file: _window(data, file) for file in data.files("train", WINDOWS)}
 
 
-def serve(data: pipeline.Dataset, split: str) -> dict[str, np.ndarray]:
-    """The windows of a split by file name, as its stream has them."""
-    batches = data.load(split, settings=WINDOWS).as_numpy_iterator()
+def serve(data: pipeline.Dataset, split: str, tier: Any = "none") -> dict[str, np.ndarray]:
+    """The windows of a split by file name, as its stream from a tier has them."""
+    batches = data.load(split, settings=WINDOWS, cache=tier).as_numpy_iterator()
     images = np.concatenate([images for images, _ in batches])
     return dict(zip(data.files(split, WINDOWS), images, strict=True))
 

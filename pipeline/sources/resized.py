@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 from typing import Literal
@@ -11,7 +10,6 @@ import keras  # noqa: F401  # before TensorFlow: see sentiflow.startup
 import numpy as np
 import psutil
 import tensorflow as tf
-from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
@@ -29,10 +27,10 @@ def shapes(records: Records, settings: StreamSettings) -> np.ndarray:
     if records.storage == "raw":
         return records.shape.astype(np.int64)
     area, start = map_records(records)
-    sizes = [
-        Image.open(io.BytesIO(area[first : first + length].tobytes())).size
-        for first, length in zip(start, records.length, strict=True)
-    ]
+    sizes = []
+    for first, length in zip(start, records.length, strict=True):
+        with photo.opened_bytes(area[first : first + length].tobytes()) as picture:
+            sizes.append(picture.size)
     stored = np.array([(height, width) for width, height in sizes], np.int64).reshape(-1, 2)
     return cover_shape(stored, settings) if records.storage == "original" else stored
 

@@ -23,10 +23,10 @@ def rows(data_dir):
     return pipeline.open(NAME, data_dir=str(data_dir)).records("all", pipeline.Settings())
 
 
-def flip(path, position):
-    """Turns one bit of a file around."""
+def flip(path, position, bits=1):
+    """Turns bits of one byte of a file around, the last one unless others are given."""
     data = bytearray(Path(path).read_bytes())
-    data[position] ^= 1
+    data[position] ^= bits
     Path(path).write_bytes(data)
 
 
@@ -112,12 +112,13 @@ def test_a_dataset_without_index_is_said_to_have_none(copied_raw256):
     assert outcome.stdout.endswith("as they were written; 4 have no index of theirs.\n")
 
 
-def test_a_photograph_that_cannot_be_decoded_any_more_is_named(data_dir, tmp_path):
+@pytest.mark.parametrize("byte", [0, 4], ids=["format", "length of the first segment"])
+def test_a_photograph_that_cannot_be_decoded_any_more_is_named(byte, data_dir, tmp_path):
     name = "emotionroi/original"
     shutil.copytree(Path(data_dir) / name, tmp_path / name)
     dataset = pipeline.open(name, data_dir=str(tmp_path))
     found = dataset.records("train", pipeline.Settings())
-    flip(found.paths[1], found.offset[found.shard == 1][2])  # the first byte of the file's format
+    flip(found.paths[1], found.offset[found.shard == 1][2] + byte, bits=0xFF)
     photograph = found.filename[np.flatnonzero(found.shard == 1)[2]]
     named = rf"{found.paths[1]}: record 2 \({photograph}\) is damaged. Rebuild the dataset"
     for cache in ("none", "memory"):
