@@ -66,7 +66,7 @@ def test_errors_of_commands_show_names_as_they_are(kind):
 
 
 def test_bad_files_are_told_and_listed_in_one_line_each(tmp_path):
-    bad = [Bad(HOSTILE, "missing", place="list.csv line 2, column 1", near="b\x07")]
+    bad = [Bad(HOSTILE, "missing", location="list.csv line 2, column 1", near="b\x07")]
     explanation = r"missing; near is b\x07, in list.csv line 2, column 1"
     assert f"\n  {SHOWN}: {explanation}\n" in quarantine.bad_message(bad, StorageConfig())
     quarantine.write_quarantine(tmp_path / "quarantine.tsv", bad)
