@@ -27,15 +27,16 @@ from sentiflow import cli, pipeline
 from sentiflow.files import write_text
 from sentiflow.machine import cores
 
-from .harness.inputs import STORAGES, prepare
+from .harness.inputs import prepare
 from .harness.rows import commit, environment
 from .harness.settings import Settings
+from .harness.storages import SMALLER, STORAGES
 from .show.stages import Stage, print_table
 
 # Tier and storage.
 STREAMS = (
     ("memory", "raw256"),
-    *(("none", storage) for storage in STORAGES),
+    *(("none", storage) for storage in (*STORAGES, SMALLER)),
     ("device", "raw256"),
 )
 ENDLESS = 1_000_000  # epochs
@@ -50,7 +51,7 @@ def main(**options: Any) -> None:
     stay on the device.
     """
     settings = cli.build(Settings, options)
-    data_dir, absent = prepare(settings)
+    data_dir, absent = prepare(settings, (*STORAGES, SMALLER))
     console, measured = Console(), []
     for work in settings.work:
         for tier, storage in STREAMS:

@@ -17,7 +17,7 @@ from .view import Taps, coordinates, first_taps, see
 BLOCK = 2**16  # pixels
 
 # What is told of a window beside the parameters of its view.
-_PLACE = ("windows", "block", "pixel", "width")
+_WINDOW_FIELDS = ("windows", "block", "pixel", "width")
 
 
 def see_windows(
@@ -36,7 +36,7 @@ def see_windows(
         float32 [b, s, s, 3], or uint8 without preprocessing: what `pipeline.load` gives otherwise.
     """
     ops = keras.ops
-    parameters = {name: value for name, value in windows.items() if name not in _PLACE}
+    parameters = {name: value for name, value in windows.items() if name not in _WINDOW_FIELDS}
     moves = {name: parameters.get(name) for name in ("flip", "angle", "zoom")}
     sampled = moves["angle"] is not None or moves["zoom"] is not None
     if pixels is None:

@@ -10,6 +10,7 @@ from sentiflow.bench.harness import inputs, modules, storages
 from sentiflow.bench.harness.grown import grow
 from sentiflow.bench.harness.settings import Settings
 from sentiflow.builders import emotionroi
+from sentiflow.builders.writing.config import StorageConfig
 from sentiflow.pipeline import InputError
 
 
@@ -42,20 +43,36 @@ def test_exported_photos_are_the_source_files(exported, photos):
 
 
 @pytest.mark.parametrize(
-    ("name", "form", "size"),
-    [("raw448", "raw", 448), ("jpeg256", "jpeg", 256), ("original", "original", None)],
+    ("name", "options", "small"),
+    [
+        ("raw448", {"storage": "raw", "image_size": 448}, "raw64"),
+        ("jpeg256", {"storage": "jpeg", "image_size": 256}, "jpeg64"),
+        ("original", {"storage": "original"}, "original"),
+        (
+            storages.SMALLER,
+            {"storage": "jpeg", "image_size": 256, "quality": 90, "subsampling": "4:2:0"},
+            "jpeg64_q90_420",
+        ),
+    ],
 )
-def test_names_of_storages_say_form_and_size(name, form, size):
+def test_names_of_storages_say_what_their_builder_is_told(name, options, small):
     storage = storages.parse(name)
-    assert storage == (form, size)
-    assert storage.name == name
-    assert storage.options == {"storage": form} | ({"image_size": size} if size else {})
-    assert storages.resized(name, 64) == (f"{form}64" if size else name)
+    assert storage.name == StorageConfig(**options).name == name
+    assert storage.options == options
+    assert storages.resized(name, 64) == small
 
 
 def test_plain_files_are_made_of_pixels_or_of_source_files():
-    sources = {name: storages.plain_source(name) for name in ("jpeg448", "raw256", "files")}
-    assert sources == {"jpeg448": "raw448", "raw256": "raw256", "files": "files"}
+    sources = {
+        name: storages.plain_source(name)
+        for name in ("jpeg448", "raw256", storages.SMALLER, "files")
+    }
+    assert sources == {
+        "jpeg448": "raw448",
+        "raw256": "raw256",
+        storages.SMALLER: "raw256",
+        "files": "files",
+    }
 
 
 def test_a_module_that_fails_is_one_line_with_its_reason():
