@@ -44,7 +44,8 @@ def main(
     """Draws a contact sheet: each image as stored, as validation and as training see it."""
     settings = dataclasses.replace(cli.build(Settings, values), preprocess="none", cache="none")
     data = open_dataset(dataset, data_dir=data_dir)
-    sheet = data.sheet(split, images=images, views=views, settings=settings)
+    with data.naming_damage():
+        sheet = data.sheet(split, images=images, views=views, settings=settings)
     labels = data.labels(split, settings)
     files = data.files(split, settings)
     titles = [

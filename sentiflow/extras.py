@@ -12,7 +12,7 @@ MODULES = {
     "hub": ("keras_hub",),
     "heif": ("pillow_heif",),
     "tensorboard": ("tensorboard",),
-    "bench": ("simplejpeg", "keras_preprocessing"),
+    "bench": ("keras_preprocessing",),
 }
 
 

@@ -38,6 +38,8 @@ _NO_INODES = "No inodes are left there: remove files, or name another place"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+|, \w+ = 0x[0-9a-f]+", re.IGNORECASE)
 _OF_HDF5 = re.compile(r"errno = (\d+)")
 _OF_NUMPY = re.compile(r"\d+ requested and \d+ written|Not enough free space")
+# Of a Python function in one of TensorFlow's graphs.
+_OF_PYTHON = re.compile(r"\[Errno (\d+)\] [^:\n]+: '([^'\n]+)'")
 _NUMBERS = {os.strerror(number): number for number in REMEDIES}
 _LONGEST_FIRST = sorted(map(re.escape, _NUMBERS), key=len, reverse=True)
 _OF_TENSORFLOW = re.compile(rf"([^;}}\n]+); ({'|'.join(_LONGEST_FIRST)})")
@@ -52,9 +54,12 @@ def find(error: BaseException) -> OSError | None:
         return error if error.errno in REMEDIES else None
     if isinstance(error, OSError) and _OF_NUMPY.search(text):
         return _known(errno.ENOSPC, None)
-    by_tensorflow = type(error).__module__.startswith("tensorflow.")
-    if by_tensorflow and (match := _OF_TENSORFLOW.search(text)):
+    if not type(error).__module__.startswith("tensorflow."):
+        return None
+    if match := _OF_TENSORFLOW.search(text):
         return _known(_NUMBERS[match[2]], match[1].strip())
+    if match := _OF_PYTHON.search(text):
+        return _known(int(match[1]), match[2])
     return None
 
 

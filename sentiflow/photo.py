@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
-from . import extras, faults
+from . import extras, faults, intact
 
 MAX_BYTES = 2**28  # of a file
 MAX_PIXELS = 2**26  # of an image, as it is and as it is scaled: 256 MiB in Pillow
@@ -155,8 +155,10 @@ def _decode(data: bytes, scaled: Callable[[int, int], Size], stack: contextlib.E
         stack.enter_context(_large)
     form = image.format or ""
     image.load()
-    if form == "PNG" and not _is_whole(data):
-        raise BadImage("damaged: a checksum of the PNG is wrong, or its end is missing")
+    if form == "PNG":
+        _check_png(data)
+    elif form in ("JPEG", "MPO") and (damage := intact.jpeg_damage(data)):
+        raise BadImage(f"damaged: {damage}")
     picture = image if image.mode == "RGB" else image.convert("RGB")
     return Photo(data, image, picture, form)
 
@@ -165,14 +167,15 @@ def _open(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data), formats=tuple(formats()))
 
 
-def _is_whole(png: bytes) -> bool:
-    """Whether a PNG has all checksums right and an end, which its decoder does not look at."""
+def _check_png(data: bytes) -> None:
+    """Refuses a PNG of which the decoder does not notice that it is damaged."""
     try:
-        with _open(png) as image:
+        with _open(data) as image:
             image.verify()
     except (OSError, SyntaxError):
-        return False
-    return True
+        raise BadImage("damaged: a checksum of the PNG is wrong, or its end is missing") from None
+    if not intact.png_is_complete(data):
+        raise BadImage("damaged: rows of the PNG are missing, or its end")
 
 
 def _check_size(size: Size, scaled: Callable[[int, int], Size]) -> int:
@@ -189,12 +192,16 @@ def _check_size(size: Size, scaled: Callable[[int, int], Size]) -> int:
 def _unknown(data: bytes) -> str:
     """Why a file is none of the formats that are read."""
     brand = _BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None
-    if brand:
+    if brand and not _is_read(brand):
         return f"a picture of format {brand}, which is not read here: {_REMEDIES[brand]}"
     with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as image:
         if image.format not in formats():
             return f"a picture of format {image.format}, which is not read: convert it to PNG"
     return "not an image, or its header is damaged"
+
+
+def _is_read(brand: str) -> bool:
+    return {"HEIC": "HEIF"}.get(brand, brand) in formats()
 
 
 def decode_with_tensorflow(data: Any) -> Any:

@@ -58,7 +58,11 @@ def read(manual_dir: Path, split: str) -> tuple[Source, list[str]]:
     labels = _sorted({entry.label for entries in source.splits.values() for entry in entries})
     if len(labels) < 2:
         raise DatasetError(_too_few_classes(manual_dir, layout, source, labels))
-    _settle_splits(source, labels)
+    try:
+        _settle_splits(source, labels)
+    except DatasetError as error:
+        reasons = "; ".join([*_reasons(source.bad), str(error)])
+        raise DatasetError(f"{_read_from(manual_dir, layout)}: {reasons}") from None
     report_ignored(source)
     if layout != "list":
         source.notes += [f"Note: {line}." for line in _unread_lists(manual_dir)]
@@ -95,13 +99,15 @@ def _unread_lists(root: Path) -> list[str]:
 def _too_few_classes(root: Path, layout: str, source: Source, labels: Sequence[str]) -> str:
     """Why there are not two classes, the most frequent reasons first, in one line."""
     reasons = _reasons(source.bad)
-    if layout == "list":
-        where = _lists(root)[0]
-    else:
-        where = root
+    if layout != "list":
         reasons = [*_deeper(root, layout), *_unread_lists(root), *reasons]
     rule = f"two classes or more are needed. Received: {', '.join(labels) or 'none'}."
-    return f"{where}: {'; '.join([*reasons, rule])}"
+    return f"{_read_from(root, layout)}: {'; '.join([*reasons, rule])}"
+
+
+def _read_from(root: Path, layout: str) -> Path:
+    """The list that was read, or the folder."""
+    return _lists(root)[0] if layout == "list" else root
 
 
 def _deeper(root: Path, layout: str) -> list[str]:
@@ -142,10 +148,7 @@ def _note_folders(root: Path, source: Source) -> None:
 def _settle_splits(source: Source, labels: Sequence[str]) -> None:
     """Draws splits where none are given; in given ones, copies must not straddle."""
     if "" in source.splits:
-        try:
-            source.splits = stratified(source.splits[""])
-        except DatasetError as error:
-            raise DatasetError("; ".join([*_reasons(source.bad), str(error)])) from None
+        source.splits = stratified(source.splits[""])
         source.facts["seed"] = SEED
         report_copies(source)
     else:

@@ -58,7 +58,7 @@ def _check_smallest_class(labels: Sequence[str]) -> None:
         raise DatasetError(
             f"A stratified 80/15/5 split needs {_SMALLEST_CLASS} different images of every class."
             f" Received: {count} of {rarest}."
-            " Add images, or arrange them in train, val and test folders."
+            " Add images, or say which are for training: train, val and test folders, or a column."
         )
 
 

@@ -51,6 +51,10 @@ class Card:
         if stored.clipped:
             self._clipped[label, stored.mode] += 1
 
+    def classes(self, split: str) -> set[str]:
+        """Those that have images in a split."""
+        return set(self._classes.get(split, ()))
+
     def clipping(self) -> str | None:
         """What was cut off, by class and mode, as a line for the terminal; None if nothing was."""
         if not self._clipped:

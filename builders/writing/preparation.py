@@ -20,7 +20,7 @@ from sentiflow import index
 from sentiflow.photo import BadImage, quiet_pillow
 from sentiflow.terminal import echo
 
-from ..reading.sources import Bad, Entry, Source
+from ..reading.sources import Bad, Entry, Source, first_names
 from . import parallel, shards, storage
 from .card import Card
 from .config import StorageConfig
@@ -272,6 +272,9 @@ class CheckedBuilder(PlainBuilder, skip_registration=True):  # type: ignore[call
         self.info.metadata.update(facts)
         if clipping := self._card.clipping():
             echo(clipping)
+        trained = {entry.label for entry in self._source.splits.get("train", ())}
+        if emptied := sorted(trained - self._card.classes("train")):
+            echo(f"All training images are bad of these classes: {first_names(emptied)}.")
         if self._bad:
             write_quarantine(Path(self.data_dir) / QUARANTINE, self._bad)
             echo(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -29,7 +30,23 @@ def find_images(paths: Iterable[Path]) -> Iterator[Path]:
                 if item.suffix.lower() in suffixes() and item.is_file()
             )
         else:
-            yield path
+            yield _composed_alike(path)
+
+
+def _composed_alike(path: Path) -> Path:
+    """The path; where there is none, that of the same letters, composed in another way.
+
+    Names from macOS are decomposed (Unicode's NFD), as few are elsewhere.
+    """
+    if path.exists() or not path.parent.is_dir():
+        return path
+    name = _composed(path.name)
+    alike = (item for item in path.parent.iterdir() if _composed(item.name) == name)
+    return next(alike, path)
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def predict(

@@ -115,7 +115,7 @@ BAD = {
     "zeroed png": (zeroed_png, "cannot be decoded|damaged"),
     "wrong checksum": (wrong_checksum, "damaged: a checksum"),
     "png without end": (endless_png, "or its end is missing"),
-    "heic": (heic, r"of format HEIC, which is not read here: pip install '.\[heif\]'"),
+    "damaged heic": (heic, "not an image, or its header is damaged"),
     "another format": (lambda path: saved(path, photo(9, 9), "PCX"), "of format PCX, which is not"),
     "empty": (lambda path: path.write_bytes(b""), "zero bytes"),
     "text": (lambda path: path.write_text("hello"), "not an image"),
@@ -139,6 +139,14 @@ def test_bad_files_are_refused_in_words(tmp_path, case, config):
     make(tmp_path / "a.jpg")
     with pytest.raises(BadImage, match=reason):
         storage.store(tmp_path / "a.jpg", config)
+
+
+def test_a_format_that_is_not_read_is_named(tmp_path, monkeypatch):
+    heic(tmp_path / "a.jpg")
+    monkeypatch.setattr(image_files, "formats", lambda: {"JPEG": (".jpg",)})
+    named = r"of format HEIC, which is not read here: pip install '.\[heif\]'"
+    with pytest.raises(BadImage, match=named):
+        storage.store(tmp_path / "a.jpg", RAW)
 
 
 def test_unreadable_and_oversized_files_are_refused(tmp_path, monkeypatch):

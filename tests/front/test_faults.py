@@ -112,6 +112,17 @@ def test_what_is_no_fault_of_a_disk_keeps_its_traceback():
         assert run(error).exception is error
 
 
+def test_a_file_that_a_function_of_a_graph_lacks_is_named(tmp_path):
+    def read():
+        return np.frombuffer((tmp_path / "gone").read_bytes(), np.uint8)
+
+    stream = tf.data.Dataset.range(1).map(lambda _: tf.numpy_function(read, [], tf.uint8))
+    with pytest.raises(tf.errors.OpError) as raised:
+        next(iter(stream))
+    fault = faults.find(raised.value)
+    assert (fault.errno, fault.filename) == (errno.ENOENT, str(tmp_path / "gone"))
+
+
 def test_hdf5_tells_the_number_in_a_text():
     text = (
         "Can't write data (file write failed: time = Fri\n, filename = 'a.h5', errno = 28, error"
