@@ -35,6 +35,7 @@ REMEDIES = {
     errno.ENFILE: "Close other programs",
 }
 _NO_INODES = "No inodes are left there: remove files, or name another place"
+_FEW_FILES = 16
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+|, \w+ = 0x[0-9a-f]+", re.IGNORECASE)
 _OF_HDF5 = re.compile(r"errno = (\d+)")
 _OF_NUMPY = re.compile(r"\d+ requested and \d+ written|Not enough free space")
@@ -117,9 +118,12 @@ def _remedy(number: int | None, path: object) -> str:
 
 
 def _lacks_inodes(path: Path) -> bool:
-    """Whether a file system has room for bytes, but for no further file."""
+    """Whether a file system has room for bytes, but for few further files, if any.
+
+    What could not be finished is removed before anybody asks, so that some are free again.
+    """
     folder = next((parent for parent in path.absolute().parents if parent.exists()), None)
     if folder is None:
         return False
     state = os.statvfs(folder)
-    return state.f_files > 0 and state.f_favail == 0 and state.f_bavail > 0
+    return state.f_files > 0 and state.f_favail < _FEW_FILES and state.f_bavail > 0

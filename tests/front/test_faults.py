@@ -132,13 +132,17 @@ def test_hdf5_tells_the_number_in_a_text():
         assert faults.line(faults.find(error)).startswith("No space left on device. Make room")
 
 
-def test_a_lack_of_inodes_is_told_from_a_lack_of_room(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("free", "remedy"),
+    [(0, "No inodes are left there: remove files"), (9, "No inodes"), (99, "Make room there")],
+)
+def test_a_lack_of_inodes_is_told_from_a_lack_of_room(free, remedy, tmp_path, monkeypatch):
     class State:
-        f_files, f_favail, f_bavail = 100, 0, 100
+        f_files, f_favail, f_bavail = 100, free, 100
 
     monkeypatch.setattr(os, "statvfs", lambda path: State)
     line = faults.line(OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "a" / "b")))
-    assert "No inodes are left there: remove files" in line
+    assert remedy in line
 
 
 def test_messages_hold_no_addresses():
