@@ -9,6 +9,9 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
+from sentiflow import index
+from sentiflow.pipeline import records
+
 INFO = "dataset_info.json"
 
 
@@ -35,6 +38,8 @@ def grow(name: str, *, data_dir: str, times: int, target: Path, copies: bool = F
         shards = [os.path.abspath(path) for path in info.filepaths]
         for i, path in enumerate(grown.info.splits[split].filepaths):
             make(shards[i % len(shards)], path)
+    paths = [str(path) for split in grown.info.splits.values() for path in split.filepaths]
+    index.write(records.scan(paths), version / index.FOLDER)  # as a builder would
 
 
 def _write_info(source: Path, target: Path, times: int) -> None:
