@@ -20,9 +20,6 @@ from sentiflow.photo import BadImage
 from .records import map_shard, scan_shard
 from .settings import InputError
 
-# Columns that tell the shards apart, not what one of them holds.
-_OF_THE_SET = ("shard_names", "shard_bytes", "shard")
-
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
@@ -134,9 +131,7 @@ def _bad_index(shard: Shard) -> str | None:
     """The first row of the index that does not lead to its record; the shard itself is sound."""
     if shard.columns is None:
         return None
-    collector = index.Collector()
-    scan_shard(shard.path, collector, shard=shard.number)
-    expected = collector.columns([shard.path])
+    expected = scan_shard(shard.path)
     first, end = np.searchsorted(shard.columns["shard"], [shard.number, shard.number + 1])
     remedy = f"remove the folder {index.FOLDER} beside it."
     if end - first != len(expected["label"]):
@@ -150,8 +145,6 @@ def _agrees(
     name: str, expected: index.Columns, columns: index.Columns, first: int, end: int
 ) -> bool:
     """Whether the rows [first, end) of a column are those of the shard."""
-    if name in _OF_THE_SET:
-        return True
     if name not in columns:
         return False
     begin = columns["name_begin"]

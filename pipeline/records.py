@@ -146,37 +146,41 @@ def scan(paths: Sequence[str]) -> index.Columns:
     Raises:
         InputError: a shard is missing or damaged.
     """
-    collector = index.Collector()
     console = Console(stderr=True)
-    for shard, path in enumerate(
-        track(
+    parts = [
+        scan_shard(path)
+        for path in track(
             paths,
             description="Indexing shards, once",
             console=console,
             disable=not console.is_terminal,
         )
-    ):
-        scan_shard(path, collector, shard=shard)
+    ]
     try:
-        return collector.columns(paths)
+        return index.join(parts, paths)
     except ValueError as error:
         raise InputError(f"{os.path.dirname(paths[0])}: {error}; rebuild the dataset.") from None
 
 
-def scan_shard(path: str, collector: index.Collector, *, shard: int) -> None:
-    """Adds the rows of all records of one file to `collector`.
+def scan_shard(path: str) -> index.Columns:
+    """The rows of all records of one file.
 
     Raises:
         InputError: it is missing, cut short or damaged.
     """
+    collector = index.Collector()
+    start = 0
     with map_shard(path) as data:
-        for start, length in tfrecord.records(data, path):
-            try:
-                collector.add(data, start, length, shard=shard)
-            except ValueError as error:
-                raise InputError(
-                    f"{path} is damaged at byte {start}: {error}; rebuild the dataset."
-                ) from None
+        try:
+            for start, length in tfrecord.records(data, path):
+                collector.add(data, start, length, at=start)
+            return collector.columns()
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(
+                f"{path} is damaged at byte {start}: {error}; rebuild the dataset."
+            ) from None
 
 
 @contextlib.contextmanager

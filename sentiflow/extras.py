@@ -12,6 +12,7 @@ MODULES = {
     "hub": ("keras_hub",),
     "heif": ("pillow_heif",),
     "tensorboard": ("tensorboard",),
+    "dask": ("distributed",),
     "bench": ("keras_preprocessing",),
 }
 

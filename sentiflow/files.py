@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,29 @@ def _write(path: Path, write: Callable[[Path], Any]) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+@contextlib.contextmanager
+def raced(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that no other process has; the file gets `path`'s in the end.
+
+    Several processes may write a file of the same bytes at once so: it is whole at any time.
+
+    Raises:
+        OSError: the disk refuses the file, whatever library told so; it names `path`.
+    """
+    temporary = path.with_name(f"{PARTIAL}{uuid.uuid4().hex}.{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except Exception as error:
+        fault = faults.find(error)
+        if fault is None or fault.filename not in (None, str(temporary)):
+            raise
+        raise faults.at(path, fault) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def is_partial(path: Path) -> bool:

@@ -31,7 +31,7 @@ from . import tfrecord
 
 FOLDER = "index"
 FEATURE = "feature."  # begins the name of a column that not every dataset has
-_TYPES = {"offset": "<i8", "length": "<i8", "shard": "<i4", "shape": "<i4", "label": "<i4"}
+_TYPES = {"offset": "<i8", "length": "<i8", "shape": "<i4", "label": "<i4"}  # of one shard's rows
 _SMALL = ("<i1", "<i2", "<i4", "<i8")
 
 Columns = dict[str, np.ndarray]
@@ -72,61 +72,55 @@ class Names:
 
 
 class Collector:
-    """Collects the rows of an index; a row takes some 100 bytes and its file name."""
+    """Collects the rows of one shard; a row takes some 100 bytes and its file name."""
 
     def __init__(self) -> None:
         self._columns: defaultdict[str, array[int]] = defaultdict(lambda: array("q"))
         self._names = bytearray()
         self._rows = 0
 
-    def add(
-        self, buffer: tfrecord.Buffer, start: int, length: int, *, shard: int, at: int | None = None
-    ) -> None:
+    def add(self, buffer: tfrecord.Buffer, start: int, length: int, *, at: int) -> None:
         """Adds the row of one record.
 
         Args:
             buffer: holds the record's data, a `tf.train.Example`.
             start: first byte of the data in the buffer.
             length: bytes of the data.
-            shard: number of its shard.
-            at: first byte of the data in the shard; None where the buffer is the shard.
+            at: first byte of the data in the shard.
 
         Raises:
             ValueError: the record holds no image, label or file name.
         """
-        moved = 0 if at is None else at - start
         values = tfrecord.features(buffer, start, length)
         try:
-            columns, name = _row(values, moved)
+            columns, name = _row(values, at - start)
         except (KeyError, IndexError) as error:
             raise ValueError(f"the record lacks the feature {error}") from None
         self._names += buffer[name[0] : sum(name)]
-        columns["shard"] = [shard]
         columns["name_begin"] = [len(self._names)]  # of the next
         for column, numbers in columns.items():
             self._columns[column].extend(numbers)
         self._rows += 1
 
-    def columns(self, shards: Sequence[str]) -> Columns:
-        """All columns, of the records in the files `shards`.
+    def columns(self) -> Columns:
+        """The rows, without what tells one shard from another; `join` adds it.
 
         Raises:
             ValueError: records differ in the features that they have.
         """
-        columns = {name: self._column(name) for name in sorted(self._columns)}
-        ends = columns.pop("name_begin", np.zeros(0, np.int64))
-        columns |= {name: np.zeros(0, kind) for name, kind in _TYPES.items() if name not in columns}
+        columns: Columns = {name: np.zeros(0, kind) for name, kind in _TYPES.items()}
+        columns |= {name: self._column(name) for name in sorted(self._columns)}
         columns["shape"] = columns["shape"].reshape(-1, 2)
+        ends = columns.get("name_begin", np.zeros(0, np.int64))
         columns["name_begin"] = np.concatenate([np.zeros(1, np.int64), ends])
         columns["names"] = np.frombuffer(bytes(self._names), np.uint8)
-        columns["shard_names"], columns["shard_bytes"] = shard_facts(shards)
         return columns
 
     def _column(self, name: str) -> np.ndarray:
         numbers = np.frombuffer(self._columns[name], np.int64)
         width, left = divmod(len(numbers), self._rows)
         if left:
-            raise ValueError(f"not all records have the same number of values of {name}")
+            raise ValueError(_uneven(name))
         if name.startswith(FEATURE):
             return _narrowed(numbers.reshape(self._rows, width))
         shape = (self._rows, width) if name == "shape" else (self._rows,)
@@ -168,6 +162,39 @@ def _narrowed(numbers: np.ndarray) -> np.ndarray:
     return numbers.astype(next(fitting))
 
 
+def join(parts: Sequence[Columns], shards: Sequence[str]) -> Columns:
+    """The columns of a dataset.
+
+    Args:
+        parts: the rows of each shard.
+        shards: paths of the shards, in the same order.
+
+    Raises:
+        ValueError: records differ in the features that they have.
+    """
+    rows = [len(part["label"]) for part in parts]
+    # A shard without rows tells of no further features.
+    filled = [part for part, count in zip(parts, rows, strict=True) if count] or list(parts[:1])
+    names = sorted(set().union(*filled) - {"name_begin"})
+    columns = {name: _joined(name, filled) for name in names}
+    columns["shard"] = np.repeat(np.arange(len(parts), dtype="<i4"), rows)
+    lengths = [np.diff(part["name_begin"]) for part in filled]
+    columns["name_begin"] = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
+    columns["shard_names"], columns["shard_bytes"] = shard_facts(shards)
+    return columns
+
+
+def _joined(name: str, parts: Sequence[Columns]) -> np.ndarray:
+    if any(name not in part for part in parts) or len({part[name].shape[1:] for part in parts}) > 1:
+        raise ValueError(_uneven(name))
+    joined = np.concatenate([part[name] for part in parts])
+    return _narrowed(joined) if name.startswith(FEATURE) else joined
+
+
+def _uneven(name: str) -> str:
+    return f"not all records have the same number of values of {name}"
+
+
 def shard_facts(shards: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Names of the files, bytes [s], and their sizes in bytes, int64 [s]."""
     names = np.array([os.path.basename(path).encode() for path in shards], np.bytes_)
@@ -200,6 +227,6 @@ def _is_whole(columns: Columns) -> bool:
     """Whether all columns are there, and as long as one another."""
     rows = len(columns["label"])
     further = [name for name in columns if name.startswith(FEATURE)]
-    same = all(len(columns[name]) == rows for name in (*_TYPES, *further))
+    same = all(len(columns[name]) == rows for name in (*_TYPES, "shard", *further))
     begin = columns["name_begin"]
     return same and len(begin) == rows + 1 and begin[-1] == len(columns["names"])

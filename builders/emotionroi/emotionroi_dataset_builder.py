@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import tensorflow_datasets.public_api as tfds
 
 from sentiflow.builders.reading.sources import Source
 from sentiflow.builders.writing.config import DividedConfig
-from sentiflow.builders.writing.preparation import CheckedBuilder, Prepared
+from sentiflow.builders.writing.preparation import CheckedBuilder
 
 from . import layouts
 
@@ -42,7 +41,7 @@ class Builder(CheckedBuilder):
             "filename": tfds.features.Text(),
         }
         if self.builder_config.storage == "original":  # none or one, a grey image
-            features["stimuli_map"] = tfds.features.Sequence(
+            features[layouts.MAPS] = tfds.features.Sequence(
                 tfds.features.Image(shape=(None, None, 1))
             )
         return self.dataset_info_from_configs(
@@ -57,9 +56,3 @@ class Builder(CheckedBuilder):
         return layouts.read(
             manual_dir, config.split, maps=config.storage == "original", homepage=_HOMEPAGE
         )
-
-    def _example(self, prepared: Prepared) -> dict[str, Any]:
-        example = prepared.features()
-        if self.builder_config.storage == "original":
-            example["stimuli_map"] = prepared.maps
-        return example

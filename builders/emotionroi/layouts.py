@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from sentiflow.builders.reading.entries import Entries
 from sentiflow.builders.reading.folders import (
     class_folders,
     read_split_folders,
@@ -28,6 +29,7 @@ LOOKED_FOR = (
     " (official split), or EmotionROI/{train,val,test}/{anger,...,surprise}/ (split by folders), or"
     " EmotionROI/images/{anger,...,surprise}/ alone (seeded 80/15/5 split)."
 )
+MAPS = "stimuli_map"  # the feature that holds an image's map
 _FOLDERS = ("", "EmotionROI", "EmotionROI/EmotionROI")  # the archive may unpack nested
 _LISTS = {"train": "training.txt", "test": "testing.txt"}
 
@@ -57,7 +59,7 @@ def read(manual_dir: Path, split: str, *, maps: bool, homepage: str) -> Source:
     check_copies(source)
     report_untrained(source, LABELS)
     report_ignored(source)
-    if maps and layout != "folders":
+    if maps:
         _add_maps(source, root / "ground_truth")
     counts = ", ".join(f"{name} {len(entries)}" for name, entries in source.splits.items())
     source.notes.insert(0, f"EmotionROI: {layout} split of {root}: {counts} images.")
@@ -89,7 +91,9 @@ def _read_lists(root: Path) -> Source:
         del names["train"][name]
     files = ListedFiles(root / "images")
     for split in _LISTS:
-        source.splits[split] = [files.entry(name, label) for name, label in names[split].items()]
+        source.splits[split] = Entries.collect(
+            files.entry(name, label) for name, label in names[split].items()
+        )
     return source
 
 
@@ -125,15 +129,15 @@ def _read_images(root: Path) -> Source:
 
 
 def _add_maps(source: Source, folder: Path) -> None:
-    """Gives every entry its stimuli map, the file of the same name, where there is one."""
+    """Gives every entry its stimuli map, the file of the same name, or none where there is none."""
     count = 0
     for split, entries in source.splits.items():
-        have_map = [(folder / entry.filename).is_file() for entry in entries]
-        count += sum(have_map)
-        source.splits[split] = [
-            entry._replace(maps=(folder / entry.filename,)) if has_map else entry
-            for entry, has_map in zip(entries, have_map, strict=True)
-        ]
+        paths = [folder / entry.filename for entry in entries]
+        maps = [(path,) if path.is_file() else () for path in paths]
+        count += sum(map(len, maps))
+        source.splits[split] = Entries.collect(
+            entry._replace(maps={MAPS: files}) for entry, files in zip(entries, maps, strict=True)
+        )
     source.facts["stimuli_maps"] = count
     source.notes.append(f"Emotion stimuli maps: {count} images have one.")
 

@@ -55,7 +55,7 @@ def read(manual_dir: Path, split: str) -> tuple[Source, list[str]]:
     """
     layout = _find_layout(manual_dir, split)
     source: Source = LAYOUTS[layout][1](manual_dir)
-    labels = _sorted({entry.label for entries in source.splits.values() for entry in entries})
+    labels = _sorted({label for entries in source.splits.values() for label in entries.labels[1]})
     if len(labels) < 2:
         raise DatasetError(_too_few_classes(manual_dir, layout, source, labels))
     try:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
+from sentiflow.builders.reading.entries import Entries, Entry
 from sentiflow.builders.reading.folders import as_text, label_of, subfolders
 from sentiflow.builders.reading.listed import ListedFiles
-from sentiflow.builders.reading.sources import Bad, Entry, Source, inside
+from sentiflow.builders.reading.sources import Bad, Source, inside
 from sentiflow.builders.reading.splits import SPLITS
 from sentiflow.builders.writing.errors import DatasetError
 
@@ -95,13 +96,13 @@ class _Images:
             received = f" ({cell!r})" if cell not in ("", values["path"]) else ""
             self.bad.append(Bad(values["path"], fault.reason, location + received, fault.near))
 
-    def splits(self) -> dict[str, list[Entry]]:
+    def splits(self) -> dict[str, Entries]:
         """The images that no line contradicts, in the order of their first lines."""
         splits: dict[str, list[Entry]] = {}
         for name, image in self._images.items():
             if name not in self._refused:
                 splits.setdefault(image.split, []).append(image.entry)
-        return splits
+        return {split: Entries.collect(entries) for split, entries in splits.items()}
 
     def _wrong_cells(self, cells: Sequence[str], values: dict[str, str]) -> Fault | None:
         """What the line alone shows to be wrong."""

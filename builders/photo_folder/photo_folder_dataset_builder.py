@@ -11,7 +11,7 @@ import tensorflow_datasets.public_api as tfds
 from sentiflow.builders.reading.sources import Source
 from sentiflow.builders.writing.config import DividedConfig
 from sentiflow.builders.writing.errors import DatasetError, report_errors_in_one_line
-from sentiflow.builders.writing.preparation import CheckedBuilder, Prepared
+from sentiflow.builders.writing.preparation import CheckedBuilder
 from sentiflow.terminal import printable
 
 from . import layouts
@@ -81,6 +81,3 @@ class Builder(CheckedBuilder):
         self.info.features["label"].names = labels
         source.facts["folder"] = _folder_name(manual_dir)
         return source
-
-    def _example(self, prepared: Prepared) -> dict[str, Any]:
-        return prepared.features()

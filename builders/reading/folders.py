@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sentiflow.photo import suffixes
 from sentiflow.terminal import printable
 
 from ..writing.errors import DatasetError
-from .sources import Bad, Entry, Source, first_names
+from .entries import Entries, Entry, chain
+from .sources import Bad, Source, first_names
 from .splits import SPLITS
 
 _REMEDY = "; convert pictures among them to JPEG or PNG, or give them the suffix of their format"
@@ -53,9 +54,11 @@ def as_text(name: str) -> str:
 def read_split_folders(root: Path, labels: Sequence[str]) -> Source:
     """Reads {split}/{class}/; every class must have a folder for training."""
     source = Source({}, [], {}, [])
+    parts: dict[str, list[Entries]] = {}
     for split, folder in split_folders(root):
         entries = class_folders(folder, root, source, labels=labels, required=split == "train")
-        source.splits.setdefault(split, []).extend(entries)
+        parts.setdefault(split, []).append(entries)
+    source.splits = {split: chain(several) for split, several in parts.items()}
     _note_strays(root, source)
     if others := [path for path in subfolders(root) if not _is_split(path)]:
         names = first_names([f"{printable(path.name)}/" for path in others])
@@ -65,7 +68,7 @@ def read_split_folders(root: Path, labels: Sequence[str]) -> Source:
 
 def class_folders(
     folder: Path, root: Path, source: Source, *, labels: Sequence[str], required: bool
-) -> list[Entry]:
+) -> Entries:
     """Reads `folder`/{class}/.
 
     Args:
@@ -88,16 +91,18 @@ def class_folders(
     for name in sorted(folders.keys() - set(labels)):
         near = known.get(name.casefold(), "")
         source.bad.append(Bad(_shown(folders[name], root), "unknown class folder", near=near))
-    entries = []
-    for label in labels:
-        files = _image_files(folders[label], root, source) if label in folders else []
-        if not files and (required or label in folders):
+
+    def entries() -> Iterator[Entry]:
+        for label in labels:
             path = folders.get(label, folder / label)
-            source.bad.append(Bad(_shown(path, root), "no image in the class folder"))
-        entries += [
-            Entry(as_text(path.relative_to(root).as_posix()), path, label) for path in files
-        ]
-    return entries
+            names = _image_files(path, root, source) if label in folders else []
+            if not names and (required or label in folders):
+                source.bad.append(Bad(_shown(path, root), "no image in the class folder"))
+            inside = path.relative_to(root).as_posix()
+            for name in names:
+                yield Entry(as_text(f"{inside}/{name}"), path / name, label)
+
+    return Entries.collect(entries())
 
 
 def _by_label(folder: Path) -> dict[str, Path]:
@@ -116,25 +121,35 @@ def _shown(folder: Path, root: Path) -> str:
     return f"{folder.relative_to(root)}/"
 
 
-def _image_files(folder: Path, root: Path, source: Source) -> list[Path]:
-    """Files named like images, in order.
+def _image_files(folder: Path, root: Path, source: Source) -> list[str]:
+    """Names of the files that are named like images, in order.
 
     Others are clutter and counted; folders and odd names are bad.
     """
-    files = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
+    with os.scandir(folder) as listing:
+        kinds = sorted((item.name, _is_folder(item)) for item in listing)
+    names = []
+    for name, is_folder in kinds:
+        if name.startswith("."):
             source.ignored["hidden"] += 1
-        elif path.is_dir():
-            source.bad.append(Bad(_shown(path, root), "a folder inside a class folder"))
-        elif not is_picture(path.name):
-            source.ignored[path.suffix.lower() or "without a suffix"] += 1
-        elif not _is_text(path.name):
-            name = str(path.relative_to(root))
-            source.bad.append(Bad(name, "the file name is not UTF-8"))
+        elif is_folder:
+            reason = "a folder inside a class folder"
+            source.bad.append(Bad(_shown(folder / name, root), reason))
+        elif not is_picture(name):
+            source.ignored[os.path.splitext(name)[1].lower() or "without a suffix"] += 1
+        elif not _is_text(name):
+            shown = str((folder / name).relative_to(root))
+            source.bad.append(Bad(shown, "the file name is not UTF-8"))
         else:
-            files.append(path)
-    return files
+            names.append(name)
+    return names
+
+
+def _is_folder(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:  # a loop of links
+        return False
 
 
 def _is_text(name: str) -> bool:

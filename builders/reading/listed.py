@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .entries import Entry
 from .folders import is_picture
-from .sources import Entry, inside
+from .sources import inside
 
 # Near names are looked for a few times, among so many names of a folder: it takes up to a second.
 _SEARCHES = 3

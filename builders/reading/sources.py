@@ -8,28 +8,22 @@ from __future__ import annotations
 import codecs
 import dataclasses
 import hashlib
+import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
 
 from sentiflow.photo import check_file
 
 from ..writing import parallel
 from ..writing.errors import DatasetError
+from .entries import Entries, Entry
 
+_SAMPLE = 4096  # bytes
 _MOST_LISTED = 10  # names in a line for the terminal
-
-
-class Entry(NamedTuple):
-    """One image of a dataset, before its file is read."""
-
-    filename: str  # as the archive's lists have it, relative to the image folder
-    path: Path
-    label: str
-    features: dict[str, Any] = {}  # noqa: RUF012  # never changed in place
-    maps: tuple[Path, ...] = ()  # files that belong to the image and are stored as they are
-    near: str = ""  # a file of nearly that name, where there is none of this one
 
 
 class Bad(NamedTuple):
@@ -52,7 +46,7 @@ class Bad(NamedTuple):
 class Source:
     """A dataset as it lies in `manual_dir`."""
 
-    splits: dict[str, list[Entry]]
+    splits: dict[str, Entries]
     bad: list[Bad]
     facts: dict[str, Any]  # for the dataset's metadata
     notes: list[str]  # lines for the terminal
@@ -113,34 +107,46 @@ def inside(name: str) -> str | None:
     return None if path.is_absolute() or ".." in path.parts or not path.parts else str(path)
 
 
-def same_content(paths: Sequence[Path]) -> list[int]:
+def same_content(entries: Sequence[Entry]) -> np.ndarray:
     """Tells files with the same bytes.
 
+    Files of one size are compared by 4 KiB of their middle first, so that little is read where all
+    are different.
+
     Args:
-        paths: files; one that cannot be read has no equal.
+        entries: of the files; one that cannot be read has no equal.
 
     Returns:
-        For each file, the position of the first file with the same bytes.
+        For each file, the position of the first file with the same bytes, int64 [n].
     """
-    by_size: dict[int, list[int]] = defaultdict(list)
-    for i, path in enumerate(paths):
-        by_size[_size(path)].append(i)
-    candidates = [i for size, group in by_size.items() if size and len(group) > 1 for i in group]
-    digests = parallel.ordered_map(_digest, (paths[i] for i in candidates))
-    first: dict[str, int] = {}
-    groups = list(range(len(paths)))
-    for i, digest in zip(candidates, digests, strict=True):
+    groups = np.arange(len(entries))
+    sizes = np.fromiter((_size(entry.path) for entry in entries), np.int64, len(entries))
+    suspects = np.flatnonzero(_is_repeated(sizes) & (sizes > 0))
+    samples = np.zeros(len(suspects), np.uint64)
+    read = parallel.ordered_map(_sample, (entries[i].path for i in suspects.tolist()))
+    for number, sample in enumerate(read):
+        samples[number] = sample
+    suspects = suspects[_is_repeated(samples) & (samples > 0)]
+    digests = parallel.ordered_map(_digest, (entries[i].path for i in suspects.tolist()))
+    first: dict[bytes, int] = {}
+    for i, digest in zip(suspects.tolist(), digests, strict=True):
         if digest:
             groups[i] = first.setdefault(digest, i)
     return groups
 
 
-def repeats(groups: Iterable[int]) -> list[list[int]]:
+def repeats(groups: np.ndarray) -> list[list[int]]:
     """Positions of the files in every group of two or more."""
     members: dict[int, list[int]] = defaultdict(list)
-    for i, group in enumerate(groups):
-        members[group].append(i)
-    return [positions for positions in members.values() if len(positions) > 1]
+    for i in np.flatnonzero(_is_repeated(groups)).tolist():
+        members[int(groups[i])].append(i)
+    return list(members.values())
+
+
+def _is_repeated(numbers: np.ndarray) -> np.ndarray:
+    """Whether each number is there more than once, bool [n]."""
+    _, position, count = np.unique(numbers, return_inverse=True, return_counts=True)
+    return count[position] > 1
 
 
 def _size(path: Path) -> int:
@@ -150,9 +156,22 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _digest(path: Path) -> str | None:
+def _sample(path: Path) -> int:
+    """A hash of a file's size and middle; 0 where it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, (size - _SAMPLE) // 2))
+            data = file.read(_SAMPLE)
+    except OSError:
+        return 0
+    digest = hashlib.sha256(size.to_bytes(8, "little") + data).digest()
+    return int.from_bytes(digest[:8], "little") or 1
+
+
+def _digest(path: Path) -> bytes | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
     except OSError:
         return None
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from sklearn.model_selection import train_test_split
 
 from ..writing.errors import DatasetError
-from .sources import Bad, Entry, Source, first_names, repeats, same_content
+from .entries import Entries, Entry, chain
+from .sources import Bad, Source, first_names, repeats, same_content
 
 SPLITS = {  # by name of a folder or in a list, in small letters
     "train": "train",
@@ -25,23 +26,20 @@ _SMALLEST_CLASS = 20  # different images, so that 5 % of them is one
 _MOST_NOTES = 50  # lines on the terminal
 
 
-def stratified(entries: list[Entry]) -> dict[str, list[Entry]]:
+def stratified(entries: Entries) -> dict[str, Entries]:
     """Splits 80/15/5, each class alike.
 
     Files with the same bytes stay together, under the label of the first.
     """
-    groups = same_content([entry.path for entry in entries])
-    firsts = sorted(set(groups))
-    parts = _draw(firsts, [entries[i].label for i in firsts])
-    return {
-        split: [entry for entry, group in zip(entries, groups, strict=True) if group in part]
-        for split, part in parts.items()
-    }
+    groups = same_content(entries)
+    firsts = np.unique(groups)
+    parts = _draw(firsts, *entries[firsts].labels)
+    return {split: entries[np.isin(groups, part)] for split, part in parts.items()}
 
 
-def _draw(groups: Sequence[int], labels: Sequence[str]) -> dict[str, set[int]]:
-    """Splits groups of files with the same bytes, given with the label of each."""
-    _check_smallest_class(labels)
+def _draw(groups: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Splits groups of files with the same bytes, given with the number of each one's label."""
+    _check_smallest_class(labels, names)
     options: dict[str, Any] = {"random_state": SEED, "shuffle": True}
     train, held_out, _, held_out_labels = train_test_split(
         groups, labels, train_size=0.8, stratify=labels, **options
@@ -49,11 +47,12 @@ def _draw(groups: Sequence[int], labels: Sequence[str]) -> dict[str, set[int]]:
     validation, test = train_test_split(
         held_out, test_size=0.25, stratify=held_out_labels, **options
     )
-    return {"train": set(train), "validation": set(validation), "test": set(test)}
+    return {"train": train, "validation": validation, "test": test}
 
 
-def _check_smallest_class(labels: Sequence[str]) -> None:
-    rarest, count = min(Counter(labels).items(), key=lambda item: item[1], default=("images", 0))
+def _check_smallest_class(labels: np.ndarray, names: Sequence[str]) -> None:
+    counts = zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True)
+    rarest, count = min(counts, key=lambda item: item[1], default=("images", 0))
     if count < _SMALLEST_CLASS:
         raise DatasetError(
             f"A stratified 80/15/5 split needs {_SMALLEST_CLASS} different images of every class."
@@ -64,10 +63,12 @@ def _check_smallest_class(labels: Sequence[str]) -> None:
 
 def _copies(source: Source) -> list[list[tuple[str, Entry]]]:
     """Groups of files with the same bytes, each file with its split."""
-    files = [(split, entry) for split, entries in source.splits.items() for entry in entries]
+    files = chain(source.splits.values())
+    splits = list(source.splits)
+    ends = np.cumsum([len(source.splits[split]) for split in splits])
     return [
-        [files[i] for i in group]
-        for group in repeats(same_content([entry.path for _, entry in files]))
+        [(splits[int(np.searchsorted(ends, i, side="right"))], files[i]) for i in group]
+        for group in repeats(same_content(files))
     ]
 
 
@@ -108,14 +109,14 @@ def refuse_copies(source: Source) -> None:
                 )
                 dropped.setdefault(split, set()).add(entry.filename)
     for split, names in dropped.items():
-        source.splits[split] = [
-            entry for entry in source.splits[split] if entry.filename not in names
-        ]
+        entries = source.splits[split]
+        kept = [name not in names for name in entries.filenames]
+        source.splits[split] = entries[np.array(kept, bool)]
 
 
 def report_untrained(source: Source, labels: Sequence[str]) -> None:
     """Prints which classes have no training image."""
-    trained = {entry.label for entry in source.splits.get("train", ())}
+    trained = source.splits["train"].labels[1] if "train" in source.splits else []
     absent = [label for label in labels if label not in trained]
     if absent:
         counts = f"{len(absent)} of {len(labels)} classes"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from sentiflow.builders.writing.errors import DatasetError
@@ -13,7 +14,7 @@ FOLDS = 5
 SEED = 0
 
 
-def grouped_folds(strata: Sequence[tuple[str, int]], groups: Sequence[int]) -> list[int]:
+def grouped_folds(strata: Sequence[tuple[str, int]], groups: np.ndarray) -> list[int]:
     """Seeded folds of about equal size and composition; files of one group are in one fold.
 
     Args:
@@ -24,10 +25,10 @@ def grouped_folds(strata: Sequence[tuple[str, int]], groups: Sequence[int]) -> l
     Returns:
         fold of every image, 0 to 4.
     """
-    if len(set(groups)) < FOLDS:
+    if len(np.unique(groups)) < FOLDS:
         raise DatasetError(
             f"At least {FOLDS} different images are needed for {FOLDS} folds."
-            f" Received: {len(set(groups))}."
+            f" Received: {len(np.unique(groups))}."
         )
     classes = _fold_classes(strata)
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)

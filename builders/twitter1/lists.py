@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sentiflow.builders.reading.entries import Entries, Entry
 from sentiflow.builders.reading.listed import ListedFiles
 from sentiflow.builders.reading.sources import (
     Bad,
-    Entry,
     Source,
     find,
     inside,
@@ -73,12 +73,14 @@ def read(manual_dir: Path, *, homepage: str) -> Source:
     _note_counts(lists, source)
     _drop_contradictions(lists, source.bad)
     entries = _entries(lists, images)
-    groups = same_content([entry.path for entry in entries])
+    groups = same_content(entries)
     _note_copies(entries, groups, source)
     folds = grouped_folds([(entry.label, entry.features["agreement"]) for entry in entries], groups)
+    splits: dict[str, list[Entry]] = {}
     for entry, fold in zip(entries, folds, strict=True):
-        entry.features["fold"] = fold
-        source.splits.setdefault(f"agree{entry.features['agreement']}", []).append(entry)
+        folded = entry._replace(features={**entry.features, "fold": fold})
+        splits.setdefault(f"agree{entry.features['agreement']}", []).append(folded)
+    source.splits = {split: Entries.collect(members) for split, members in splits.items()}
     return source
 
 
@@ -241,7 +243,7 @@ def _label_counts(lists: Lists) -> dict[str, Counter[str]]:
     }
 
 
-def _note_copies(entries: list[Entry], groups: list[int], source: Source) -> None:
+def _note_copies(entries: list[Entry], groups: np.ndarray, source: Source) -> None:
     """Reports files with the same bytes, those whose labels contradict each other as such."""
     copies = [[entries[i] for i in group] for group in repeats(groups)]
     conflicts = []

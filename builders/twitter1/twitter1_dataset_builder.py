@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow_datasets.public_api as tfds
 
 from sentiflow.builders.reading.sources import Source
 from sentiflow.builders.writing.config import StorageConfig
-from sentiflow.builders.writing.preparation import CheckedBuilder, Prepared
+from sentiflow.builders.writing.preparation import CheckedBuilder
 
 from . import lists
 
@@ -49,6 +48,3 @@ class Builder(CheckedBuilder):
 
     def _read_source(self, manual_dir: Path) -> Source:
         return lists.read(manual_dir, homepage=_HOMEPAGE)
-
-    def _example(self, prepared: Prepared) -> dict[str, Any]:
-        return prepared.features() | prepared.entry.features

@@ -6,7 +6,7 @@ The data of a dataset card, in `metadata.json`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from .storage import Stored
 
 _MOST_LISTED = 20
+_SIDES = ("width", "height", "short_side")
 _QUANTILES = {
     "min": 0.0,
     "p5": 0.05,
@@ -24,68 +25,82 @@ _QUANTILES = {
     "max": 1.0,
 }
 
+Key = tuple[Any, ...]
+
 
 class Card:
     """Counts images by class and split, sizes, formats and modes.
 
     Its memory does not grow with their number.
+
+    Attributes:
+        counts: images by what they have in common: ("class", split, label), ("width", pixels),
+            ("height", pixels), ("short_side", pixels), ("format", name), ("mode", name), or
+            ("clipped", label, mode) for more than 8 bits a value.
     """
 
-    def __init__(self, class_names: Sequence[str]) -> None:
-        self._class_names = class_names
-        self._classes: dict[str, Counter[str]] = {}
-        self._sides = {name: Counter[int]() for name in ("width", "height", "short_side")}
-        self._formats: Counter[str] = Counter()
-        self._modes: Counter[str] = Counter()
-        self._clipped = Counter[tuple[str, str]]()
+    def __init__(self, counts: Iterable[tuple[Key, int]] = ()) -> None:
+        self.counts: Counter[Key] = Counter(dict(counts))
 
     def add(self, split: str, label: str, stored: Stored) -> None:
         """Counts one image that is in the dataset."""
         width, height = stored.size
-        self._classes.setdefault(split, Counter())[label] += 1
-        self._sides["width"][width] += 1
-        self._sides["height"][height] += 1
-        self._sides["short_side"][min(width, height)] += 1
-        self._formats[stored.format] += 1
-        self._modes[stored.mode] += 1
+        keys: list[Key] = [
+            ("class", split, label),
+            ("width", width),
+            ("height", height),
+            ("short_side", min(width, height)),
+            ("format", stored.format),
+            ("mode", stored.mode),
+        ]
         if stored.clipped:
-            self._clipped[label, stored.mode] += 1
+            keys.append(("clipped", label, stored.mode))
+        self.counts.update(keys)
 
     def classes(self, split: str) -> set[str]:
         """Those that have images in a split."""
-        return set(self._classes.get(split, ()))
+        return set(self._of("class", split))
 
     def clipping(self) -> str | None:
         """What was cut off, by class and mode, as a line for the terminal; None if nothing was."""
-        if not self._clipped:
+        clipped = {key: images for key, images in self.counts.items() if key[0] == "clipped"}
+        if not clipped:
             return None
         classes, modes = Counter[str](), Counter[str]()
-        for (label, mode), images in self._clipped.items():
+        for (_, label, mode), images in clipped.items():
             classes[label] += images
             modes[mode] += images
         return (
-            f"{self._clipped.total()} images have more than 8 bits a value; those below 0 and above"
+            f"{classes.total()} images have more than 8 bits a value; those below 0 and above"
             f" 255 became 0 and 255. Classes: {_listing(classes)}. Modes: {_listing(modes)}."
         )
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self, class_names: Sequence[str]) -> dict[str, Any]:
         """For the metadata.
+
+        Args:
+            class_names: of the dataset, by label.
 
         Returns:
             `class_counts`, images by split and class; `source_sizes`, quantiles of width, height
             and short side of the files in pixels; `formats` and `modes`, images by Pillow's names;
             `clipped_images`, those of more than 8 bits a value.
         """
+        splits = dict.fromkeys(key[1] for key in self.counts if key[0] == "class")
         return {
             "class_counts": {
-                split: {name: counts[name] for name in self._class_names}
-                for split, counts in self._classes.items()
+                split: {name: self.counts["class", split, name] for name in class_names}
+                for split in splits
             },
-            "source_sizes": {side: quantiles(counts) for side, counts in self._sides.items()},
-            "formats": dict(self._formats.most_common()),
-            "modes": dict(self._modes.most_common()),
-            "clipped_images": self._clipped.total(),
+            "source_sizes": {side: quantiles(self._of(side)) for side in _SIDES},
+            "formats": dict(self._of("format").most_common()),
+            "modes": dict(self._of("mode").most_common()),
+            "clipped_images": sum(n for key, n in self.counts.items() if key[0] == "clipped"),
         }
+
+    def _of(self, *kind: Any) -> Counter[Any]:
+        """Images by the last part of their key, of those that begin so."""
+        return Counter({key[-1]: n for key, n in self.counts.items() if key[:-1] == kind})
 
 
 def _listing(counts: Counter[str]) -> str:

@@ -85,6 +85,11 @@ class StorageConfig(tfds.core.BuilderConfig):
         values = {field.name: getattr(self, field.name) for field in fields}
         return {f.name: values[f.name] for f in fields if values[f.name] != f.default}
 
+    def plain(self) -> StorageConfig:
+        """The same storage, as any process can load it, whatever module the builder came from."""
+        names = ("storage", "image_size", "quality", "subsampling")
+        return StorageConfig(**{name: getattr(self, name) for name in names})
+
     def stem(self) -> str:
         """First part of the name, e.g. `raw256`."""
         return self.storage if self.storage == "original" else f"{self.storage}{self.image_size}"

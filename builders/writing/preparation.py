@@ -8,63 +8,36 @@ from __future__ import annotations
 import abc
 import contextlib
 import inspect
-from collections.abc import Generator, Sequence
+import itertools
+import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import tensorflow_datasets.public_api as tfds
-from tensorflow_datasets.core import example_serializer
 
 from sentiflow import index
-from sentiflow.photo import BadImage, quiet_pillow
+from sentiflow.files import is_partial
+from sentiflow.photo import quiet_pillow
 from sentiflow.terminal import echo
 
-from ..reading.sources import Bad, Entry, Source, first_names
-from . import parallel, shards, storage
-from .card import Card
+from ..reading.sources import Source, first_names
+from . import engines, parallel, reports, shards
 from .config import StorageConfig
+from .engines import EngineError
 from .errors import DatasetError, report_errors_in_one_line
-from .locking import lock_folder, remove_dead_siblings
+from .examples import Recipe, Recorder
+from .locking import dead_siblings, finish, keep, lock_folder
+from .outcome import Outcome
 from .quarantine import QUARANTINE, bad_message, write_quarantine
+from .shards import Task
 from .terminal import PlainBuilder
-
-_FEW_FLAT = 3  # images of a set that may end in one colour when their values are cut off
-
-
-class Prepared(NamedTuple):
-    """One entry with what is stored of its files."""
-
-    entry: Entry
-    image: bytes | np.ndarray
-    maps: list[bytes | np.ndarray]
-
-    def features(self) -> dict[str, Any]:
-        """The features that every dataset has."""
-        return {
-            "image": self.image,
-            "label": self.entry.label,
-            "filename": self.entry.filename,
-        }
-
-
-class Checked(NamedTuple):
-    """What became of one entry; without an image there is no record."""
-
-    entry: Entry
-    image: storage.Stored | None  # without its value
-    record: bytes | None
-    bad: list[Bad]
 
 
 class CheckedBuilder(PlainBuilder, skip_registration=True):  # type: ignore[call-arg]
     """A builder that names every bad image and leaves no half dataset.
 
-    A dataset defines `_info`, `_read_source` and `_example`. Records and their order are those of
-    the base class, which sorts all records by the hash of their keys before it writes any. Here the
-    keys, the file names, are known from the start: images are read in the final order, and each
-    record goes straight to its file while the next ones are made, so that neither memory nor
-    temporary files grow with the dataset.
+    A dataset defines `_info` and `_read_source`. Records and their order are those of the base
+    class; `shards` and `engines` tell how they are written.
     """
 
     VERSION = tfds.core.Version("1.1.0")
@@ -85,10 +58,6 @@ class CheckedBuilder(PlainBuilder, skip_registration=True):  # type: ignore[call
     @abc.abstractmethod
     def _read_source(self, manual_dir: Path) -> Source:
         """Reads lists and folders, but no image."""
-
-    @abc.abstractmethod
-    def _example(self, prepared: Prepared) -> dict[str, Any]:
-        """The features of one image."""
 
     def _create_builder_config(self, builder_config: Any, version: Any) -> Any:
         # TFDS refuses a custom configuration that is the same as one of the class; to us both are
@@ -118,29 +87,56 @@ class CheckedBuilder(PlainBuilder, skip_registration=True):  # type: ignore[call
                 raise DatasetError(f"{rule}; it is left as it is.") from None
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
-        self._while_building.enter_context(lock_folder(Path(self.data_dir)))
-        remove_dead_siblings(Path(self.data_dir))
+        folder = Path(self.data_dir)
+        self._while_building.enter_context(lock_folder(folder))
         self._source = self._read_checked(dl_manager)
         if limit := download_config.max_examples_per_split:
             self._source.splits = {
                 split: entries[:limit] for split, entries in self._source.splits.items()
             }
-        self._shards = download_config.num_shards or shards.default(self._source)
-        self._begin_counts()
-        self._check_splits()
-        written = [self._write_split(split) for split in self._source.splits]
-        self.info.set_splits(tfds.core.SplitDict(written))
-        self._finish()
-
-    def _begin_counts(self) -> None:
-        """Makes what grows with every record: bad files, card, index, paths of the shards."""
-        features = self.info.features
         self._bad = list(self._source.bad)
-        self._flat = 0  # images of one colour, since their values were cut off
-        self._card = Card(features["label"].names)
-        self._serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
-        self._index = index.Collector()
-        self._paths: list[str] = []  # of the shards that are written
+        self._shards = download_config.num_shards or shards.default(self._source)
+        self._check_splits()
+        tasks = self._tasks()
+        _adopt(tasks, self._recipe, folder)
+        engine = {"options": download_config.beam_options, "runner": download_config.beam_runner}
+        try:
+            outcome = self._write(tasks, engine)
+        except EngineError:
+            keep(folder)
+            raise
+        self._bad += outcome.bad(self._source.splits)
+        self._stop_if_bad()
+        self.info.set_splits(tfds.core.SplitDict(self._split_infos(outcome)))
+        self._finish(outcome)
+
+    @property
+    def _recipe(self) -> Recipe:
+        info = self.info
+        return Recipe(
+            info.features, self.builder_config.plain(), info.file_format, str(self.version)
+        )
+
+    def _tasks(self) -> list[Task]:
+        return [
+            task
+            for split, entries in self._source.splits.items()
+            for task in shards.tasks(
+                split, entries, self._get_filename_template(split_name=split), self._shards
+            )
+        ]
+
+    def _write(self, tasks: list[Task], engine: dict[str, Any]) -> Outcome:
+        """Writes the files of all splits."""
+        folder = Path(self.data_dir)
+        engines.write(tasks, self._recipe, folder, **engine)
+        outcome = Outcome(tasks)
+        if self._skips and (again := outcome.again()):
+            for task in again:
+                reports.path_of(task.path).unlink()
+            engines.write(again, self._recipe, folder, **engine)
+            outcome = Outcome(tasks)
+        return outcome
 
     def _split_generators(self, dl_manager: Any) -> Any:
         raise NotImplementedError("The records are not made by generators.")
@@ -149,10 +145,13 @@ class CheckedBuilder(PlainBuilder, skip_registration=True):  # type: ignore[call
     _generate_examples = _split_generators
 
     def _check_splits(self) -> None:
-        """Refuses, before any image is read, what the lists alone rule out."""
+        """Refuses, before any image is written, what the lists alone rule out."""
         splits = self._source.splits
-        if not splits or not all(splits.values()):
-            self._stop_if_bad(unread=list(splits))
+        if self._bad and not self._skips and not (splits and all(splits.values())):
+            check = Recorder(self._recipe).check
+            for checked in parallel.ordered_map(check, itertools.chain(*splits.values())):
+                self._bad += checked.bad
+            self._stop_if_bad()
         if not splits:
             raise DatasetError(f"No image can be used. Bad files or lines: {len(self._bad)}.")
         for split, entries in splits.items():
@@ -172,62 +171,25 @@ class CheckedBuilder(PlainBuilder, skip_registration=True):  # type: ignore[call
             echo(*source.notes)
         return source
 
-    def _write_split(self, split: str) -> Any:
-        """Writes the files of a split; then raises DatasetError if there was a reason to."""
-        entries = self._source.splits[split]
-        earlier = len(self._bad)
-        info = self._write_shards(split, len(entries))
-        rank = {entry.filename: i for i, entry in enumerate(entries)}
-        self._bad[earlier:] = sorted(self._bad[earlier:], key=lambda bad: rank[bad.filename])
-        splits = list(self._source.splits)
-        self._stop_if_bad(unread=splits[splits.index(split) + 1 :])
-        self._check_shards(split, info.num_examples)
-        if not all(info.shard_lengths):
-            raise DatasetError(
-                f"Split {split!r} has files of bad images alone."
-                f" Give fewer than --num_shards {self._shards}."
+    def _split_infos(self, outcome: Outcome) -> list[Any]:
+        """What TFDS keeps of the splits; raises DatasetError where one cannot be used."""
+        infos = []
+        for split in self._source.splits:
+            lengths = outcome.lengths(split)
+            self._check_shards(split, sum(lengths))
+            if not all(lengths):
+                raise DatasetError(
+                    f"Split {split!r} has files of bad images alone."
+                    f" Give fewer than --num_shards {self._shards}."
+                )
+            info = tfds.core.SplitInfo(
+                name=split,
+                shard_lengths=lengths,
+                num_bytes=outcome.record_bytes(split),
+                filename_template=self._get_filename_template(split_name=split),
             )
-        self._paths += [str(path) for path in info.filepaths]
-        return info
-
-    def _write_shards(self, split: str, count: int) -> Any:
-        with contextlib.closing(self._records(split)) as records:
-            return shards.write(
-                records,
-                count,
-                template=self._get_filename_template(split_name=split),
-                shards=self._shards,
-                writer=tfds.core.ExampleWriter(file_format=self.info.file_format),
-                note=self._note,
-            )
-
-    def _note(self, record: bytes, shard: int, start: int) -> None:
-        """Notes in the index where a record is written."""
-        number = len(self._paths) + shard
-        self._index.add(record, 0, len(record), shard=number, at=start)
-
-    def _records(self, split: str) -> Generator[bytes | None, None, None]:
-        """The records of a split in the order of its files, None for an image that is left out."""
-        entries = shards.shuffled(split, self._source.splits[split])
-        with contextlib.closing(parallel.ordered_map(self._check, entries)) as results:
-            options = {"unit": " images", "leave": False, "mininterval": 1.0}
-            shown = tfds.core.utils.tqdm(results, f"Writing {split}", len(entries), **options)
-            for entry, image, record, bad in shown:
-                self._bad += bad
-                if image is None or (image.flat and self._is_one_too_many(entry, image)):
-                    yield None
-                else:
-                    self._card.add(split, entry.label, image)
-                    yield record
-
-    def _is_one_too_many(self, entry: Entry, image: storage.Stored) -> bool:
-        """Whether an image of one colour comes after a few others; it is then a bad one."""
-        self._flat += 1
-        if self._flat <= _FEW_FLAT:
-            return False
-        reason = f"cut off at 255, its values of mode {image.mode} became one flat colour"
-        self._bad.append(Bad(entry.filename, f"{reason}, as {self._flat - 1} others before it"))
-        return True
+            infos.append(info)
+        return infos
 
     def _check_shards(self, split: str, images: int) -> None:
         if not images:
@@ -242,54 +204,56 @@ class CheckedBuilder(PlainBuilder, skip_registration=True):  # type: ignore[call
                 f" Give --num_shards {images} or fewer."
             )
 
-    def _check(self, entry: Entry) -> Checked:
-        """Makes the record of one entry, in a thread of its own."""
-        try:
-            image = storage.store(entry.path, self.builder_config)
-        except BadImage as reason:
-            return Checked(entry, None, None, [Bad(entry.filename, str(reason), near=entry.near)])
-        maps, bad = stored_maps(entry)
-        example = self._example(Prepared(entry, image.value, maps))
-        encoded = self.info.features.encode_example(example)
-        # Protocol buffers order the features by chance else, so that no two builds are the same.
-        record = self._serializer.get_tf_example(encoded).SerializeToString(deterministic=True)
-        return Checked(entry, image._replace(value=b""), record, bad)
+    @property
+    def _skips(self) -> bool:
+        return bool(self.builder_config.on_bad_image == "skip")
 
-    def _stop_if_bad(self, unread: Sequence[str] = ()) -> None:
-        """Under `raise`, raises an error that names every bad file, of the unread splits too."""
-        if not self._bad or self.builder_config.on_bad_image == "skip":
-            return
-        for split in unread:
-            for checked in parallel.ordered_map(self._check, self._source.splits[split]):
-                self._bad += checked.bad
-        raise DatasetError(bad_message(self._bad, self.builder_config))
+    def _stop_if_bad(self) -> None:
+        """Under `raise`, raises an error that names every bad file."""
+        if self._bad and not self._skips:
+            raise DatasetError(bad_message(self._bad, self.builder_config))
 
-    def _finish(self) -> None:
+    def _finish(self, outcome: Outcome) -> None:
         """Writes what was found beside the records, and on the terminal."""
+        folder = Path(self.data_dir)
         if self.info.file_format == tfds.core.FileFormat.TFRECORD:
-            index.write(self._index.columns(self._paths), Path(self.data_dir) / index.FOLDER)
-        facts = self._source.facts | self._card.facts() | {"bad_images": len(self._bad)}
+            index.write(outcome.columns(), folder / index.FOLDER)
+        card = outcome.card()
+        names = self.info.features["label"].names
+        facts = self._source.facts | card.facts(names) | {"bad_images": len(self._bad)}
         self.info.metadata.update(facts)
-        if clipping := self._card.clipping():
+        if clipping := card.clipping():
             echo(clipping)
-        trained = {entry.label for entry in self._source.splits.get("train", ())}
-        if emptied := sorted(trained - self._card.classes("train")):
+        splits = self._source.splits
+        trained = splits["train"].labels[1] if "train" in splits else []
+        if emptied := sorted(set(trained) - card.classes("train")):
             echo(f"All training images are bad of these classes: {first_names(emptied)}.")
         if self._bad:
-            write_quarantine(Path(self.data_dir) / QUARANTINE, self._bad)
+            write_quarantine(folder / QUARANTINE, self._bad)
             echo(
                 f"{len(self._bad)} bad files or lines left out;"
                 f" they are listed in the dataset's {QUARANTINE}."
             )
+        _clear(folder)
 
 
-def stored_maps(entry: Entry) -> tuple[list[bytes | np.ndarray], list[Bad]]:
-    """The entry's maps as they are stored, and those that cannot be."""
-    maps: list[bytes | np.ndarray] = []
-    bad: list[Bad] = []
-    for path in entry.maps:
-        try:
-            maps.append(storage.store(path, StorageConfig()).value)
-        except BadImage as reason:
-            bad.append(Bad(entry.filename, f"its map {path.parent.name}/{path.name}: {reason}"))
-    return maps, bad
+def _adopt(tasks: list[Task], recipe: Recipe, folder: Path) -> None:
+    """Takes over what builds that were stopped have written of the same; then removes the rest."""
+    adopted = 0
+    with dead_siblings(folder) as dead:
+        for task, earlier in itertools.product(tasks, dead):
+            other = reports.path_of(str(earlier / Path(task.path).name))
+            if other.exists() and not reports.path_of(task.path).exists():
+                adopted += reports.adopt(task.path, shards.digest(task, recipe), earlier)
+    if adopted:
+        echo(f"{adopted} of {len(tasks)} files were written by a build that was stopped.")
+
+
+def _clear(folder: Path) -> None:
+    """Removes what only the build needed."""
+    for name in (reports.FOLDER, engines.TASKS):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for path in folder.iterdir():
+        if is_partial(path):  # of a worker that was killed
+            path.unlink(missing_ok=True)
+    finish(folder)

@@ -13,7 +13,7 @@ from archive_files import DUMMY, ROOT, build, image_of, records
 from PIL import Image
 
 from sentiflow.builders import emotionroi, twitter1
-from sentiflow.builders.reading.sources import Entry
+from sentiflow.builders.reading.entries import Entry
 from sentiflow.builders.writing import errors, shards
 from sentiflow.builders.writing.errors import DatasetError
 

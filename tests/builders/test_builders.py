@@ -15,7 +15,8 @@ from PIL import Image
 from tensorflow_datasets.core import shuffle
 
 from sentiflow.builders import emotionroi, twitter1
-from sentiflow.builders.reading.sources import Entry, Source
+from sentiflow.builders.reading.entries import Entry
+from sentiflow.builders.reading.sources import Source
 from sentiflow.builders.writing import shards, storage
 from sentiflow.builders.writing.config import StorageConfig
 from sentiflow.builders.writing.errors import DatasetError

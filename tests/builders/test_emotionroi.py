@@ -258,10 +258,10 @@ def test_maps_are_found_by_name(tmp_path):
     touch(tmp_path / "ground_truth" / "joy" / "2.jpg")
     source = read(tmp_path, maps=True)
     with_map = {
-        entry.filename: entry.maps
+        entry.filename: entry.maps["stimuli_map"]
         for split in source.splits.values()
         for entry in split
-        if entry.maps
+        if entry.maps["stimuli_map"]
     }
     assert with_map == {"joy/2.jpg": (tmp_path / "ground_truth" / "joy" / "2.jpg",)}
     assert source.facts["stimuli_maps"] == 1

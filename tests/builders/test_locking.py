@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from archive_files import DUMMY, ROOT, build, records
@@ -77,8 +78,8 @@ def test_the_slower_of_two_builds_at_once_is_refused(tmp_path, monkeypatch):
     finish = twitter1.Builder._finish
     final = tmp_path / "twitter1" / "raw256" / "1.1.0"
 
-    def finish_later(builder):
-        finish(builder)
+    def finish_later(builder, outcome):
+        finish(builder, outcome)
         (final / "of the other").mkdir(parents=True)
 
     monkeypatch.setattr(twitter1.Builder, "_finish", finish_later)
@@ -86,3 +87,31 @@ def test_the_slower_of_two_builds_at_once_is_refused(tmp_path, monkeypatch):
         build(twitter1, DUMMY["twitter1"], tmp_path, "raw256")
     assert [path.name for path in final.parent.iterdir()] == ["1.1.0"]
     assert [path.name for path in final.iterdir()] == ["of the other"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "seconds", "stays"), [("other", 60, True), ("other", 7200, False)]
+)
+def test_a_build_on_another_machine_is_alive_while_it_gives_signs_of_life(
+    tmp_path, machine, seconds, stays
+):
+    folder = tmp_path / "emotionroi" / "raw256" / "incomplete.ABCDEF_1.1.0"
+    folder.mkdir(parents=True)
+    file = folder / locking.HEARTBEAT
+    file.write_text(machine)
+    os.utime(file, (time.time() - seconds,) * 2)
+    build(emotionroi, DUMMY["emotionroi"], tmp_path)
+    assert folder.exists() == stays
+
+
+def test_a_build_gives_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(locking, "_BEAT", 0.01)
+    folder = tmp_path / "incomplete.A_1.1.0"
+    with locking.lock_folder(folder):
+        file = folder / locking.HEARTBEAT
+        os.utime(file, (0, 0))
+        deadline = time.monotonic() + 60
+        while file.stat().st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert time.time() - file.stat().st_mtime < 60
+    assert not file.exists()
