@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test quick smoke measure check types audit peers lock clean
+.PHONY: setup demo demo-distributed test quick smoke measure check types audit peers lock clean
 
 setup: $(READY)
 
@@ -21,6 +21,10 @@ demo: setup
 # Two processes: each loads TensorFlow, so more want more memory; what a file's tests share stays with one mostly.
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# On several processes, as on several machines: a build by two workers of Dask, a training by two processes.
+demo-distributed: setup
+	examples/distributed.sh
 
 # What one wants to know after an edit, within a minute: style, types, and tests that need no photographs.
 QUICK := front/test_cli.py front/test_front_door.py pipeline/test_settings.py pipeline/test_draws.py \

@@ -178,19 +178,24 @@ def evaluation_batches(
     crop: int = 0,
     last_batch: Literal["keep", "pad"] = "keep",
     viewed: bool = True,
+    part: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """A split as a run evaluates it.
 
     There is no augmentation, and every image comes once. Crop 0 is the center crop, every other
-    number stands for random ones.
+    number stands for random ones. `part` is what one of several processes has of each batch: its
+    number, and how many there are.
     """
     settings = dataclasses.replace(
         _evaluation_inputs(record),
         cache=cache,
         crop="random" if crop else "center",
         last_batch=last_batch,
+        batch_size=record.inputs.batch_size // part[1],
     )
-    return record.data.load(split, epochs=crop + 1, epoch=crop, viewed=viewed, settings=settings)
+    return record.data.load(
+        split, epochs=crop + 1, epoch=crop, shard=part, viewed=viewed, settings=settings
+    )
 
 
 def _evaluation_inputs(record: Record) -> pipeline.Settings:

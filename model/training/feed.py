@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from sentiflow.pipeline import InputError
 from ..networks import heads
 from ..networks.device import OnDevice
 from ..scores.split import evaluation_batches
-from . import recipe, targets
+from . import parallel, recipe, targets
 from .record import Record
 
 
@@ -59,34 +60,45 @@ def looks_on_device(record: Record) -> bool:
     return record.inputs.cache == "device" or record.environment.device != "CPU"
 
 
-def feed(record: Record, *, epoch: int) -> tuple[Iterable[Any], Callable[[], float]]:
-    """The run's batches for `fit`, and a clock of the seconds that it has waited for them so far.
+def feed(
+    record: Record, *, epoch: int, fit: bool = False
+) -> tuple[Iterable[Any], Callable[[], float]]:
+    """The run's batches, and a clock of the seconds that were waited for them so far.
 
     Args:
         record: what the run is.
         epoch: the epoch, from 0, that comes first.
+        fit: whether Keras' own `fit` takes them, which shares them out among devices itself.
     """
     batches = training_batches(record, epoch=epoch)
     if keras.backend.backend() == "jax":
-        import jax
-
         # Copied to the device by the thread that takes them ahead. Keras would do it between two
         # steps.
-        return pipeline.clocked(pipeline.ahead(map(jax.device_put, batches.as_numpy_iterator())))
+        placed: Iterable[Any] = batches.as_numpy_iterator()
+        if not (fit and parallel.is_on()):
+            placed = map(parallel.placing(), placed)
+        return pipeline.clocked(pipeline.ahead(placed))
     stream, waited = pipeline.timed(batches)
     return stream, lambda: float(waited.numpy())
 
 
 def training_batches(record: Record, *, epoch: int) -> tf.data.Dataset:
-    """The batches that the run is trained on, from an epoch on, as one stream."""
+    """The batches that the run is trained on, from an epoch on, as one stream.
+
+    Where several processes train, each has its part of every batch.
+    """
     settings = record.train
+    number, processes = parallel.part()
     batches = record.data.load(
         "train",
         training=True,
         epochs=settings.epochs,
         epoch=epoch,
+        shard=(number, processes),
         viewed=not looks_on_device(record),
-        settings=record.inputs,
+        settings=dataclasses.replace(
+            record.inputs, batch_size=record.inputs.batch_size // processes
+        ),
     )
     if targets.are_plain(settings):
         return batches
@@ -102,9 +114,10 @@ def training_batches(record: Record, *, epoch: int) -> tf.data.Dataset:
 def held_out_batches(
     record: Record, *, last_batch: Literal["keep", "pad"] = "keep"
 ) -> tf.data.Dataset:
-    """The split that every epoch is judged by, from the run's own tier."""
+    """The split that every epoch is judged by, from the run's own tier; a process' part of it."""
     return evaluation_batches(
         record,
+        part=parallel.part(),
         split=record.held_out_split,
         cache=record.inputs.cache,
         last_batch=last_batch,

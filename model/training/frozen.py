@@ -23,7 +23,7 @@ from sentiflow.pipeline import InputError
 
 from ..networks import network, precision
 from ..settings import TrainSettings
-from . import checkpoint
+from . import checkpoint, parallel
 from .alone import alone
 from .attempt import Attempt
 from .groups import OF_FEATURES, Job, epochs
@@ -201,9 +201,12 @@ class Group:
         return True
 
     def _finish(self, heads: list[Head]) -> list[Head]:
-        """Finishes the runs that have no epoch left; returns the others."""
+        """Finishes the runs that have no epoch left; returns the others.
+
+        What several devices have trained, one finishes, see `loop`.
+        """
         for head in heads:
-            if head.over:
+            if head.over and not parallel.is_on():
                 head.finish(self.progress if self._is_one else Progress(Console(quiet=True)))
                 self.on_finished(head.job)
         return [head for head in heads if not head.over]

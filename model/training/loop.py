@@ -11,7 +11,7 @@ from sentiflow.pipeline import InputError
 
 from ..networks import precision
 from ..settings import TrainSettings
-from . import ending, whole
+from . import checkpoint, ending, parallel, whole
 from .alone import alone
 from .attempt import Attempt
 from .frozen import Group
@@ -49,6 +49,7 @@ def train(
             f"{out} holds a run. Pass --resume to go on with it, or another --out to start one."
         )
     record = prepare(settings, inputs, out=out)
+    parallel.check(settings, inputs)
     with Progress(console or Console()) as progress:
         return train_record(out, record, progress)
 
@@ -64,14 +65,39 @@ def train_record(out: Path, record: Record, progress: Progress) -> Outcome:
         progress.say(f"{out}: this run is finished, nothing is left to do.")
         return read_outcome(out)
     job = Job(out, record)
+    if parallel.is_on():
+        _begin(job)
     if job.is_whole:
-        return _train_whole(job, progress)
-    for _, error in Group([job], progress).train():
-        raise error
+        _train_whole(job, progress)
+    else:
+        for _, error in Group([job], progress).train():
+            raise error
+    if parallel.is_on():
+        _finish(job, progress)
     return read_outcome(out)
 
 
-def _train_whole(job: Job, progress: Progress) -> Outcome:
+def _begin(job: Job) -> None:
+    """Begins a run on one device, from which all that are to train it get the same weights."""
+    out, record = job.out, job.record
+    if checkpoint.has_state(out):
+        return
+    policy = precision.policy(record.environment.precision)
+    with alone(out), Attempt(out), policy, parallel.by_itself():
+        open_run(out, record)
+    parallel.share(out)
+
+
+def _finish(job: Job, progress: Progress) -> None:
+    """Evaluates on one device what several have trained, of which every epoch is kept."""
+    out, record = job.out, job.record
+    parallel.leave()
+    with alone(out), precision.policy(record.environment.precision), record.data.naming_damage():
+        model, history = open_run(out, record)
+        ending.finish(out, record, model, history, progress)
+
+
+def _train_whole(job: Job, progress: Progress) -> None:
     out, record = job.out, job.record
     with alone(out), Attempt(out), precision.policy(record.environment.precision):
         model, history = open_run(out, record)
@@ -79,4 +105,5 @@ def _train_whole(job: Job, progress: Progress) -> Outcome:
             progress.say(line)
         with record.data.naming_damage():
             whole.fit(out, record, model, history, progress)
-            return ending.finish(out, record, model, history, progress)
+            if not parallel.is_on():
+                ending.finish(out, record, model, history, progress)

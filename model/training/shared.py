@@ -15,7 +15,7 @@ from ..networks import folding, network
 from ..networks.device import OnDevice
 from ..networks.heads import Branches
 from ..settings import TrainSettings
-from . import ending, recipe, stepping
+from . import ending, parallel, recipe, stepping
 from .feed import feed, held_out_batches, looks_on_device, steps_per_epoch, target_table
 from .groups import Job
 from .history import EpochRow
@@ -168,6 +168,7 @@ class Features:
         return map(self._without_padding, self._held_out.as_numpy_iterator())
 
     def _without_padding(self, batch: tuple[Any, Any, Any]) -> tuple[Any, Any]:
-        images, labels, mask = batch
-        count = int(mask.sum())
-        return self._blocks.forward([images])[:count], labels[:count]
+        images, labels, mask = parallel.placing()(batch) if parallel.is_on() else batch
+        features = parallel.everywhere(self._blocks.forward([images]))
+        count = int(parallel.everywhere(mask).sum())
+        return features[:count], parallel.everywhere(labels)[:count]

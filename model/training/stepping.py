@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ..networks import precision
+from . import parallel
 from .targets import Table
 
 
@@ -141,8 +143,19 @@ class JaxStepper(Stepper):
     def _compile(self) -> None:
         import jax
 
-        self._step = jax.jit(self._train_from)
-        self._test = jax.jit(self._test_from)
+        self._step = jax.jit(self._train_from, out_shardings=parallel.state_layout())
+        self._test = jax.jit(self._test_from, out_shardings=parallel.state_layout())
+
+    def prepare(self, features: Any, labels: Any) -> None:
+        """See the base class."""
+        if parallel.is_on():
+            # Keras wants a part of a batch from every process, for all of its devices.
+            count = parallel.smallest_batch()
+            features = np.zeros((count, *features.shape[1:]), features.dtype)
+            labels = np.zeros((count, *labels.shape[1:]), labels.dtype)
+            self.model.test_on_batch(features, labels)
+        else:
+            super().prepare(features, labels)
 
     def begin(self) -> None:
         """See the base class."""

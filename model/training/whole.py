@@ -12,7 +12,7 @@ from sentiflow.pipeline import InputError
 
 from ..networks import network
 from ..settings import TrainSettings
-from . import ending, recipe
+from . import ending, parallel, recipe
 from .feed import fed_by, feed, held_out_batches, steps_per_epoch
 from .history import EpochRow, should_stop
 from .progress import Progress, Recorder
@@ -54,7 +54,7 @@ def _fit_stage(
 ) -> None:
     settings = record.train
     steps = steps_per_epoch(record)
-    stream, waited = feed(record, epoch=len(history))
+    stream, waited = feed(record, epoch=len(history), fit=True)
 
     def on_row(row: EpochRow) -> bool:
         ending.keep_row(out, record, model, history, row)
@@ -67,7 +67,7 @@ def _fit_stage(
         epochs=settings.epochs,
         initial_epoch=len(history),
         steps_per_epoch=steps,
-        validation_data=held_out_batches(record),
+        validation_data=held_out_batches(record, last_batch="pad" if parallel.is_on() else "keep"),
         callbacks=[recorder, *_tensorboard(out, settings)],
         shuffle=False,  # the stream is shuffled already
         verbose=0,
