@@ -24,6 +24,7 @@ from .harness.builds import ALL, build_into, make_row
 from .harness.grown import grow
 from .harness.modules import run_module
 from .harness.rows import Row, commit, environment, write_json
+from .ours.name_once import Naming
 from .ours.open_once import Opening
 from .show.growth import print_table
 
@@ -32,7 +33,7 @@ STORAGE = f"jpeg{IMAGE_SIZE}"
 DATASET = f"photo_folder/{STORAGE}"
 SIZE = (96, 72)  # width, height in pixels
 CLASSES = 4
-LINKED = "linked"
+LINKED, NAMED = "linked", "named"
 
 
 @click.command(cls=cli.Command)
@@ -53,12 +54,23 @@ LINKED = "linked"
     help="Images in a set of links to the shards of the last one; repeatable.",
 )
 @click.option(
+    "--names",
+    multiple=True,
+    default=(20_000_000,),
+    show_default=True,
+    type=click.IntRange(100),
+    help="Images that are named and shared out into files, no more; repeatable.",
+)
+@click.option(
     "--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="File for the rows."
 )
-def main(images: Sequence[int], linked: Sequence[int], path: Path | None) -> None:
+def main(
+    images: Sequence[int], linked: Sequence[int], names: Sequence[int], path: Path | None
+) -> None:
     """Draws sets of small pictures, builds each as `photo_folder`, and opens it.
 
-    The pictures are all different. Builds and openings are compared by their peak memory.
+    The pictures are all different. Builds and openings are compared by their peak memory. Of larger
+    sets there are only names: what a build does with them before it reads a picture.
     """
     with tempfile.TemporaryDirectory(prefix="bench-growth-") as folder:
         rows = [build_and_open(Path(folder) / str(count), count) for count in images]
@@ -67,6 +79,7 @@ def main(images: Sequence[int], linked: Sequence[int], path: Path | None) -> Non
             link_and_open(last, Path(folder) / f"linked-{count}", count // images[-1] or 1)
             for count in linked
         ]
+    rows += [name_images(count) for count in names]
     print_table(DATASET, rows, Console())
     if path is not None:
         write_json(rows, path)
@@ -86,7 +99,7 @@ def link_and_open(source: Path, data_dir: Path, times: int) -> Row:
 
     Its shards are links, and no builder wrote its index, so it is scanned when it is first opened.
     """
-    grow(DATASET, data_dir=str(source), times=times, target=data_dir)
+    grow(DATASET, data_dir=str(source), times=times, target=data_dir, indexed=False)
     scanned = open_in(data_dir)
     opening = open_in(data_dir)
     row = Row(
@@ -105,6 +118,29 @@ def link_and_open(source: Path, data_dir: Path, times: int) -> Row:
         environment=environment(),
     )
     return _with_opening(row, opening)
+
+
+def name_images(count: int) -> Row:
+    """Names so many images in a process of its own."""
+    output = run_module("sentiflow.bench.ours.name_once", str(count), task=f"{count:,} names")
+    naming = Naming(**json.loads(output.splitlines()[-1]))
+    return Row(
+        contestant=NAMED,
+        work="build",
+        tier="-",
+        storage=STORAGE,
+        batch_size=1,
+        status="ok",
+        image_size=IMAGE_SIZE,
+        peak_anonymous_mib=naming.anonymous_mib,
+        peak_total_mib=naming.total_mib,
+        build_seconds=naming.seconds,
+        dataset="photo_folder",
+        images=count,
+        seconds=naming.seconds,
+        commit=commit(),
+        environment=environment(),
+    )
 
 
 def open_in(data_dir: Path) -> Opening:

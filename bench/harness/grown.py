@@ -15,7 +15,15 @@ from sentiflow.pipeline import records
 INFO = "dataset_info.json"
 
 
-def grow(name: str, *, data_dir: str, times: int, target: Path, copies: bool = False) -> None:
+def grow(
+    name: str,
+    *,
+    data_dir: str,
+    times: int,
+    target: Path,
+    copies: bool = False,
+    indexed: bool = True,
+) -> None:
     """Makes a dataset in `target` that holds every record of another `times` times.
 
     Args:
@@ -25,6 +33,7 @@ def grow(name: str, *, data_dir: str, times: int, target: Path, copies: bool = F
         target: the data_dir of the new one.
         copies: whether it is made of copies of the shards, or else of links to them, which take no
             room.
+        indexed: whether it has an index, as a builder would write it.
     """
     dataset, _, config = name.partition("/")
     source = tfds.core.read_only_builder.builder_from_files(
@@ -38,8 +47,9 @@ def grow(name: str, *, data_dir: str, times: int, target: Path, copies: bool = F
         shards = [os.path.abspath(path) for path in info.filepaths]
         for i, path in enumerate(grown.info.splits[split].filepaths):
             make(shards[i % len(shards)], path)
-    paths = [str(path) for split in grown.info.splits.values() for path in split.filepaths]
-    index.write(records.scan(paths), version / index.FOLDER)  # as a builder would
+    if indexed:
+        paths = [str(path) for split in grown.info.splits.values() for path in split.filepaths]
+        index.write(records.scan(paths), version / index.FOLDER)
 
 
 def _write_info(source: Path, target: Path, times: int) -> None:

@@ -44,10 +44,12 @@ def test_rows_hold_rates_seconds_and_bytes(tmp_path, monkeypatch, invoke):
 
 def test_sets_of_any_number_are_drawn_built_and_opened(tmp_path, in_this_process):
     path = tmp_path / "growth.json"
-    arguments = ["--images", "100", "--linked", "300", "--json", str(path)]
+    arguments = ["--images", "100", "--linked", "300", "--names", "5000", "--json", str(path)]
     printed = CliRunner().invoke(growth.main, arguments, catch_exceptions=False).output
-    built, linked = rows.read_json(path)
-    assert (built.images, linked.images) == (100, 300)
+    built, linked, named = rows.read_json(path)
+    assert (built.images, linked.images, named.images) == (100, 300, 5000)
+    assert named.build_seconds > 0
+    assert named.peak_anonymous_mib > 100
     assert 100 < built.peak_anonymous_mib < built.peak_total_mib
     for row in (built, linked):
         # A name such as class0/000099.jpg, 40 bytes of columns, and a file header for each of them.
