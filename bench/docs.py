@@ -29,6 +29,7 @@ from .harness.rows import Row, read_json
 from .show import (
     builds,
     campaign,
+    costs,
     curves,
     growth,
     memory,
@@ -61,6 +62,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "start": _of_rows(starts.markdown),
     "build": _of_rows(builds.markdown),
     "growth": _of_rows(growth.markdown),
+    "cost": costs.markdown,
     "scaling": _of_rows(curves.markdown),
     "memory": _of_rows(memory.markdown),
     "utilisation": _of_rows(utilisation.markdown),

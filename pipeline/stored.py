@@ -89,14 +89,30 @@ def read_metadata(dataset: str, data_dir: str, folder: str) -> dict[str, Any]:
     path = os.path.join(folder, METADATA)
     try:
         with open(path, encoding="utf-8") as file:
-            metadata: dict[str, Any] = json.load(file)
+            metadata: Any = json.load(file)
     except (OSError, ValueError):
-        rule = f"{path} is missing or damaged, so {dataset} cannot be read"
-        raise InputError(f"{rule}; rebuild it: {_remedy(dataset, data_dir)}") from None
-    if "storage" not in metadata:
+        metadata = None
+    if isinstance(metadata, dict) and "storage" not in metadata:
         rule = f"{dataset} was not prepared by a Sentiflow builder"
         raise InputError(f"{rule} ({path} names no storage).")
+    if not isinstance(metadata, dict) or not _is_sound(metadata):
+        rule = f"{path} is missing or damaged, so {dataset} cannot be read"
+        raise InputError(f"{rule}; rebuild it: {_remedy(dataset, data_dir)}")
     return metadata
+
+
+def _is_sound(metadata: dict[str, Any]) -> bool:
+    """Whether a builder could have written what is said of the stored pixels."""
+    if metadata["storage"] == "original":
+        return True
+    size, fraction = metadata.get("image_size"), metadata.get("crop_fraction") or CROP_FRACTION
+    return (
+        metadata["storage"] in ("raw", "jpeg")
+        and type(size) is int
+        and size > 0
+        and isinstance(fraction, int | float)
+        and 0 < fraction <= 1
+    )
 
 
 def check_geometry(dataset: str, metadata: dict[str, Any], settings: StreamSettings) -> None:

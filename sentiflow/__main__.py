@@ -64,6 +64,7 @@ LOADERS = (
 BUILDS = (
     Entry("build", "bench.build", "Time how fast datasets are built."),
     Entry("growth", "bench.growth", "Watch a build's memory while the set grows."),
+    Entry("cost", "bench.cost", "Tell what a set of any size costs."),
 )
 PAGES = (
     Entry("campaign", "bench.campaign", "Make faults on purpose, and see what comes of them."),

@@ -178,7 +178,8 @@ def _progress(shards: int, folder: Path) -> Iterator[None]:
     def look() -> None:
         with _bar("Writing", shards, "shards") as bar:
             while not ended.wait(_PAUSE):
-                bar.update(reports.count(folder) - first - bar.n)
+                if more := reports.count(folder) - first - bar.n:
+                    bar.update(more)
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()

@@ -93,6 +93,25 @@ def test_a_split_maps_its_own_shards_alone(data_dir):
     assert [whole.paths[i] for i in whole.shard[30:]] == [test.paths[i] for i in test.shard]
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "[]",
+        '{"storage": "RAW"}',
+        '{"storage": "raw"}',
+        '{"storage": "jpeg", "image_size": "256"}',
+        '{"storage": "jpeg", "image_size": 256, "crop_fraction": NaN}',
+    ],
+)
+def test_metadata_that_no_builder_writes_are_damaged(data_dir, tmp_path, damaged):
+    copy = shutil.copytree(
+        os.path.join(data_dir, "emotionroi", "raw256"), tmp_path / "emotionroi" / "raw256"
+    )
+    next(copy.rglob("metadata.json")).write_text(damaged)
+    with pytest.raises(pipeline.InputError, match=r"metadata\.json is missing or damaged"):
+        pipeline.open("emotionroi/raw256", data_dir=str(tmp_path))
+
+
 def test_missing_dataset_names_the_command(tmp_path):
     with pytest.raises(
         pipeline.InputError, match="tfds build builders/emotionroi --config jpeg256"
