@@ -8,6 +8,8 @@ shards and reports lie in the folder of the unfinished dataset, on a disk that a
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import pickle
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +28,8 @@ from .shards import Task
 
 TASKS = "tasks"  # the folder of the tasks, in that of an unfinished dataset
 _REFUSED = ".refused"  # ends the name of a file that says why a shard could not be written
+_LEVEL = "ERROR"  # of what workers log
+_OPTIONS_FILE = "PIPELINE_OPTIONS_FILE"
 _PAUSE = 1.0  # seconds between two looks at how many shards are done
 
 
@@ -78,7 +82,8 @@ def _write_on_engine(
     with _progress(len(undone), folder):
         while undone:
             before = len(undone)
-            reason = _run(list(undone), options, runner)
+            with _quiet_processes(folder / TASKS):
+                reason = _run(list(undone), options, runner)
             _refuse(undone)
             undone = {
                 path: task
@@ -89,6 +94,21 @@ def _write_on_engine(
                 rule = f"The engine ended with {before} of {len(tasks)} shards to be written"
                 remedy = "Build again: what is written is not written again."
                 raise EngineError(f"{rule} ({reason}). {remedy}")
+
+
+@contextlib.contextmanager
+def _quiet_processes(folder: Path) -> Iterator[None]:
+    """Workers that are started on this machine meanwhile log no more than errors.
+
+    Beam's FnApiRunner does not hand its options over to them; they look for a file of such.
+    """
+    path = folder / "options.json"
+    path.write_text(json.dumps({"default_sdk_harness_log_level": _LEVEL}), encoding="utf-8")
+    os.environ[_OPTIONS_FILE] = str(path.absolute())
+    try:
+        yield
+    finally:
+        del os.environ[_OPTIONS_FILE]
 
 
 def _saved(task: Task, recipe: Recipe, folder: Path) -> Path:
@@ -135,7 +155,7 @@ def _complete(options: Any, count: int) -> None:
 
     workers = options.view_as(WorkerOptions)
     if workers.default_sdk_harness_log_level is None:
-        workers.default_sdk_harness_log_level = "ERROR"
+        workers.default_sdk_harness_log_level = _LEVEL
     name = options.view_as(StandardOptions).runner or ""
     if not name.endswith("DaskRunner"):
         return
