@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from streams import images, load, reference_pixels
@@ -101,6 +101,15 @@ FORMS = {
     interpolation=st.sampled_from(["lanczos", "bicubic", "bilinear"]),
     seed=st.integers(0, 99),
     draws=st.tuples(st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True)),
+)
+@example(
+    make=line_art,
+    form="PNG",
+    width=2,
+    height=2,
+    interpolation="bicubic",
+    seed=1,
+    draws=(0.0, 0.0),
 )
 @settings(max_examples=30, deadline=None)
 def test_originals_of_any_size_are_resized_as_pillow_does(
