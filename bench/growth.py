@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -23,7 +24,7 @@ from sentiflow import cli
 from .harness.builds import ALL, build_into, make_row
 from .harness.grown import grow
 from .harness.modules import run_module
-from .harness.rows import Row, commit, environment, write_json
+from .harness.rows import Row, provenance, write_json
 from .ours.name_once import Naming
 from .ours.open_once import Opening
 from .show.growth import print_table
@@ -102,20 +103,12 @@ def link_and_open(source: Path, data_dir: Path, times: int) -> Row:
     grow(DATASET, data_dir=str(source), times=times, target=data_dir, indexed=False)
     scanned = open_in(data_dir)
     opening = open_in(data_dir)
-    row = Row(
-        contestant=LINKED,
-        work="open",
-        tier="-",
-        storage=STORAGE,
-        batch_size=1,
-        status="ok",
-        image_size=IMAGE_SIZE,
-        dataset="photo_folder",
+    row = _row(
+        LINKED,
+        "open",
         images=opening.images,
         seconds=scanned.seconds + opening.seconds,
         scan_seconds=scanned.seconds,
-        commit=commit(),
-        environment=environment(),
     )
     return _with_opening(row, opening)
 
@@ -124,22 +117,30 @@ def name_images(count: int) -> Row:
     """Names so many images in a process of its own."""
     output = run_module("sentiflow.bench.ours.name_once", str(count), task=f"{count:,} names")
     naming = Naming(**json.loads(output.splitlines()[-1]))
+    return _row(
+        NAMED,
+        "build",
+        images=count,
+        seconds=naming.seconds,
+        build_seconds=naming.seconds,
+        peak_anonymous_mib=naming.anonymous_mib,
+        peak_total_mib=naming.total_mib,
+    )
+
+
+def _row(contestant: str, work: str, **measured: Any) -> Row:
+    """A row of what is no whole build."""
     return Row(
-        contestant=NAMED,
-        work="build",
+        contestant=contestant,
+        work=work,
         tier="-",
         storage=STORAGE,
         batch_size=1,
         status="ok",
         image_size=IMAGE_SIZE,
-        peak_anonymous_mib=naming.anonymous_mib,
-        peak_total_mib=naming.total_mib,
-        build_seconds=naming.seconds,
         dataset="photo_folder",
-        images=count,
-        seconds=naming.seconds,
-        commit=commit(),
-        environment=environment(),
+        **measured,
+        **provenance(),
     )
 
 

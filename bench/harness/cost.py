@@ -13,7 +13,6 @@ from .builds import ONE
 from .rows import Row, read_json
 
 MAPPINGS = 65_530  # of a process, Linux' default (vm.max_map_count); a shard takes one
-IMAGES_PER_SHARD = 1024  # at most, unless --num_shards says otherwise
 ADDRESSES = 2**47  # bytes that a process can map on x86-64
 GIB = 2**30
 

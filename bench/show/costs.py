@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sentiflow.builders.writing.shards import IMAGES_PER_SHARD
 from sentiflow.markdown import pipe_table
 
-from ..harness.cost import ADDRESSES, GIB, IMAGES_PER_SHARD, MAPPINGS, Model, read_model
+from ..harness.cost import ADDRESSES, GIB, MAPPINGS, Model, read_model
 from .table import setting
 
 IMAGES = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)

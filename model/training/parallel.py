@@ -213,9 +213,7 @@ def state_layout() -> Any:
 
 
 def smallest_batch() -> int:
-    """Images of the smallest batch that a process can give to Keras."""
-    if not is_on():
-        return 1
+    """Images of the smallest batch that one of the processes that train can give to Keras."""
     import jax
 
     return int(jax.local_device_count())
